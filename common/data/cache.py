@@ -1,0 +1,82 @@
+"""A compact copy of a Corpus, rebuilt when its sources change.
+
+One uncompressed .npz per dataset, beside the sources or, where that folder is not writable, in the user's cache
+folder. It carries checksums (the zip format's), so a damaged copy is noticed and rebuilt.
+"""
+
+import hashlib
+import json
+import os
+import zipfile
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from common.data.corpus import Corpus
+from common.errors import InputError
+from common.files import atomic, sha256
+
+VERSION = 1  # of the content; raise it when a reader changes what it makes of the same files
+
+
+def cached(read, folder, files):
+    """The Corpus that `read(folder)` makes of `files` (names in `folder`), from its cache where that still holds.
+
+    A cache holds as long as size and change times of all sources stay what they were when they were read. Several
+    processes may build it at once: each writes a file of its own and moves it into place. Returns the Corpus and
+    where it came from, in words. Raises InputError as `read` does, and where a source changes while it is read.
+    """
+    folder = Path(folder).resolve()
+    state = _state(folder, files)
+    for path in _places(folder):
+        corpus = _load(path, state)
+        if corpus is not None:
+            return corpus, f"cache {path}"
+    corpus = read(folder)
+    corpus.sources.update({name: sha256(folder / name) for name in files})
+    if _state(folder, files) != state:
+        raise InputError(
+            f"{folder}: the files changed while they were read; wait until they are complete and run again"
+        )
+    for path in _places(folder):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _save(corpus, state, path)
+            return corpus, f"the feature files; next time from cache {path}"
+        except OSError:
+            continue
+    return corpus, "the feature files; no cache, because no folder for it is writable"
+
+
+def _places(folder):
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    beside = folder / "corpus_cache.npz"
+    return beside, user / "ecerc" / f"{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}.npz"
+
+
+def _state(folder, files):
+    stats = {name: (folder / name).stat() for name in files}
+    return {"version": VERSION, "files": {n: [s.st_size, s.st_mtime_ns, s.st_ctime_ns] for n, s in stats.items()}}
+
+
+def _save(corpus, state, path):
+    values = {f.name: getattr(corpus, f.name) for f in fields(Corpus)}
+    arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+    rest = {name: value for name, value in values.items() if name not in arrays}
+    header = np.frombuffer(json.dumps({"state": state, "rest": rest}).encode(), np.uint8)
+    with atomic(path, "wb") as file:
+        np.savez(file, header=header, **arrays)
+
+
+def _load(path, state):
+    """The Corpus in `path`, or None where there is none for this state of the sources, or a damaged one."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            header = json.loads(archive["header"].tobytes())
+            if header["state"] != state:
+                return None
+            arrays = {name: archive[name] for name in archive.files if name != "header"}
+        return Corpus(**arrays, **header["rest"])
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, NotImplementedError):
+        return None

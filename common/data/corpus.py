@@ -1,0 +1,77 @@
+"""Corpus: all conversations of a dataset as flat arrays. No file formats here.
+
+U utterances in all dialogues together, dialogue after dialogue.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from common.errors import InputError
+
+FEATURES = ("text", "event", "audio", "visual")
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Conversations with their features, labels, speakers and splits.
+
+    `text`, `event`, `audio`, `visual`: float32, (U, width of that feature). `text` is the emotion-related text
+    feature of the evidence, `event` the semantic one of the causes.
+    `label`, `speaker`: int64, (U,), positions in `classes` and `speakers`.
+    `offset`: int64, (dialogues + 1,); dialogue i holds the utterances offset[i] to offset[i + 1].
+    `ids`: dialogue ids; `splits`: name of a split to the list of its dialogues (positions in `ids`).
+    `sentiment`: int64, (U,), where the dataset has a second labelling; `sentences`: U strings, or empty.
+    `sources`: what it was made of, name to SHA-256.
+    """
+
+    name: str
+    text: np.ndarray
+    event: np.ndarray
+    audio: np.ndarray
+    visual: np.ndarray
+    label: np.ndarray
+    speaker: np.ndarray
+    offset: np.ndarray
+    ids: list
+    splits: dict[str, list[int]]
+    classes: list[str]
+    speakers: list[str]
+    sentences: list[str] = field(default_factory=list)
+    sentiment: np.ndarray | None = None
+    sources: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def widths(self):
+        """Feature name to width."""
+        return {name: getattr(self, name).shape[1] for name in FEATURES}
+
+    @property
+    def lengths(self):
+        """Utterances of each dialogue, (dialogues,)."""
+        return np.diff(self.offset)
+
+    def rows(self, split):
+        """Positions of the utterances of `split`, dialogue after dialogue in file order."""
+        return np.concatenate([np.arange(self.offset[i], self.offset[i + 1]) for i in self.splits[split]])
+
+    def with_sentiment(self, classes=("neutral", "positive", "negative")):
+        """The same conversations labelled by sentiment. Raises InputError where there is no such labelling."""
+        if self.sentiment is None:
+            raise InputError(f"--labels sentiment: {self.name} has no sentiment labels; expected --labels emotion")
+        return replace(self, label=self.sentiment, classes=list(classes))
+
+    def describe(self):
+        """One line: dialogues, utterances and widths."""
+        parts = ", ".join(f"{len(self.splits[s])} {s}" for s in SPLITS)
+        widths = ", ".join(f"{name} {width}" for name, width in self.widths.items())
+        return f"{self.name}: {len(self.label):,} utterances in {len(self.ids)} dialogues ({parts}); features {widths}"
+
+
+def from_dialogues(name, *, lengths, ids, split_sizes, **arrays):
+    """A Corpus whose dialogues stand in the order train, valid, test, `split_sizes` of each."""
+    ends = np.cumsum(split_sizes)
+    splits = {s: list(range(end - n, end)) for s, n, end in zip(SPLITS, split_sizes, ends, strict=True)}
+    offset = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return Corpus(name=name, offset=offset, ids=list(ids), splits=splits, **arrays)

@@ -1,0 +1,132 @@
+"""Checked access to the fields of a feature pickle, with errors that name file, field and dialogue."""
+
+from pathlib import Path
+
+import numpy as np
+
+from common.data import safe_pickle
+from common.errors import InputError
+
+
+class FeatureFile:
+    """The fields of one released pickle, a tuple or list of `names` (field position to what it holds).
+
+    Only the positions in `names` are kept. Raises InputError for a file that is not such a tuple.
+    """
+
+    def __init__(self, path, count, names):
+        self.path, self.names = Path(path), names
+        content = safe_pickle.load(path)
+        if not isinstance(content, tuple | list):
+            raise InputError(f"{path}: found a {type(content).__name__}; expected a tuple of {count} fields; {_AGAIN}")
+        if len(content) != count:
+            raise InputError(f"{path}: found {len(content)} fields; expected {count}; {_AGAIN}")
+        self._fields = {position: content[position] for position in names}
+
+    def error(self, position, found, expected, dialogue=None):
+        """An InputError about one field, and one dialogue of it."""
+        where = "" if dialogue is None else f", dialogue {dialogue!r}"
+        return InputError(
+            f"{self.path}: field {position} ({self.names[position]}){where}: found {found}; expected {expected}; {_AGAIN}"
+        )
+
+    def ids(self, position):
+        """The dialogue ids of a split in file order; those of a set, whose order changes, sorted."""
+        found = self._fields[position]
+        if isinstance(found, set | frozenset):
+            found = sorted(found)
+        if not isinstance(found, list | tuple | np.ndarray):
+            raise self.error(position, f"a {type(found).__name__}", "a list of dialogue ids")
+        found = found.tolist() if isinstance(found, np.ndarray) else list(found)
+        found = [i.item() if isinstance(i, np.generic) else i for i in found]
+        strange = [i for i in found if not isinstance(i, str | int)]
+        if strange:
+            raise self.error(position, f"the id {strange[0]!r}", "strings or whole numbers")
+        return found
+
+    def splits(self, positions):
+        """The ids of several splits. Raises InputError for an empty split or an id that stands twice."""
+        seen, splits = {}, []
+        for position in positions:
+            ids = self.ids(position)
+            if not ids:
+                raise self.error(position, "no dialogue", "at least one")
+            for i in ids:
+                if i in seen:
+                    where = f"twice, also in field {seen[i]} ({self.names[seen[i]]})"
+                    raise self.error(position, where, "every dialogue in one split, once", i)
+                seen[i] = position
+            splits.append(ids)
+        return splits
+
+    def table(self, position, ids, lengths=None):
+        """Per dialogue of `ids`, in that order, its list of entries, one per utterance.
+
+        Raises InputError where a dialogue is missing, empty, or not as long as `lengths` says.
+        """
+        found = self._fields[position]
+        if not isinstance(found, dict):
+            raise self.error(position, f"a {type(found).__name__}", "a dictionary from dialogue ids to utterances")
+        rows = []
+        for at, i in enumerate(ids):
+            if i not in found:
+                raise self.error(position, "no such dialogue", "every dialogue of the splits", i)
+            row = found[i]
+            if not hasattr(row, "__len__") or isinstance(row, str | dict):
+                raise self.error(position, f"a {type(row).__name__}", "a list with an entry per utterance", i)
+            if len(row) == 0:
+                raise self.error(position, "no utterance", "at least one", i)
+            if lengths is not None and len(row) != lengths[at]:
+                raise self.error(position, f"{len(row)} utterances", f"{lengths[at]} as in the labels", i)
+            rows.append(row)
+        return rows
+
+    def labels(self, position, ids, classes, lengths=None):
+        """Labels of all utterances, int64 (U,), and the length of each dialogue."""
+        rows = self.table(position, ids, lengths)
+        for i, row in zip(ids, rows, strict=True):
+            for label in row:
+                if not _whole(label) or not 0 <= int(label) < len(classes):
+                    expected = f"whole numbers from 0 ({classes[0]}) to {len(classes) - 1} ({classes[-1]})"
+                    raise self.error(position, f"the label {label!r}", expected, i)
+        return np.array([int(label) for row in rows for label in row], np.int64), [len(row) for row in rows]
+
+    def strings(self, position, ids, lengths):
+        """One string per utterance."""
+        return [str(entry) for row in self.table(position, ids, lengths) for entry in row]
+
+    def features(self, position, ids, lengths):
+        """Features of all utterances, float32 (U, width); the width is that of the first utterance.
+
+        Raises InputError for ragged, non-numeric or non-finite entries.
+        """
+        rows = self.table(position, ids, lengths)
+        flat, end = None, 0
+        for i, row in zip(ids, rows, strict=True):
+            try:
+                with np.errstate(over="ignore"):
+                    values = np.array([np.asarray(entry, np.float32) for entry in row])
+            except (TypeError, ValueError, OverflowError) as error:
+                raise self.error(
+                    position, f"entries that are no equally long vectors ({error})", "numbers", i
+                ) from None
+            if values.ndim != 2 or values.shape[1] == 0:
+                raise self.error(position, f"entries of shape {values.shape[1:]}", "one vector per utterance", i)
+            if flat is None:
+                flat = np.empty((sum(lengths), values.shape[1]), np.float32)
+            if values.shape[1] != flat.shape[1]:
+                raise self.error(position, f"width {values.shape[1]}", f"{flat.shape[1]} as in dialogue {ids[0]!r}", i)
+            if not np.isfinite(values).all():
+                at = int(np.argmin(np.isfinite(values).all(axis=1)))
+                raise self.error(position, f"NaN or infinity in utterance {at}", "finite numbers", i)
+            flat[end : end + len(row)] = values
+            end += len(row)
+        return flat
+
+
+def _whole(label):
+    value = getattr(label, "item", lambda: label)() if getattr(label, "shape", ()) == () else None
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_AGAIN = "get the file again or rebuild it"

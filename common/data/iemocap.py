@@ -1,0 +1,75 @@
+"""The released IEMOCAP files <-> Corpus."""
+
+from pathlib import Path
+
+import numpy as np
+
+from common.data.corpus import from_dialogues
+from common.data.fields import FeatureFile
+from common.data.writing import blank, cut, dump
+from common.errors import InputError
+
+NAME, FOLDER = "IEMOCAP", "iemocap"
+CLASSES = ["hap", "sad", "neu", "ang", "exc", "fru"]
+BASE = "IEMOCAP_features.pkl"
+EMOTION = "iemocap_emotion_features_roberta.pkl"
+EVENT = "iemocap_emotion_semantic_features_roberta.pkl"
+FILES = (BASE, EMOTION, EVENT)
+
+
+def read(folder):
+    """The Corpus in `folder`'s three released files.
+
+    The first tenth of the training dialogues, in file order, is the validation split. Speakers: 'M', and anything
+    else. Raises InputError for files that do not hold together, naming file, field and dialogue.
+    """
+    folder = Path(folder)
+    names = {1: "speakers", 2: "labels", 4: "audio", 5: "visual", 6: "sentences", 7: "train ids", 8: "test ids"}
+    file = FeatureFile(folder / BASE, 9, names)
+    train, test = file.splits([7, 8])
+    valid = len(train) // 10
+    if not valid:
+        raise file.error(7, f"{len(train)} training dialogues", "at least 10, a tenth of them for validation")
+    ids = train[valid:] + train[:valid] + test
+    label, lengths = file.labels(2, ids, CLASSES)
+    speaker = np.array([entry != "M" for entry in file.strings(1, ids, lengths)], np.int64)
+    arrays = {"audio": file.features(4, ids, lengths), "visual": file.features(5, ids, lengths)}
+    sentences = file.strings(6, ids, lengths)
+    del file  # the three files together would not fit into a small memory
+    arrays["text"] = FeatureFile(folder / EMOTION, 10, {2: "emotion text features"}).features(2, ids, lengths)
+    arrays["event"] = FeatureFile(folder / EVENT, 16, {6: "event text features"}).features(6, ids, lengths)
+    return from_dialogues(
+        NAME,
+        lengths=lengths,
+        ids=ids,
+        split_sizes=(len(train) - valid, valid, len(test)),
+        label=label,
+        speaker=speaker,
+        speakers=["M", "F"],
+        classes=CLASSES,
+        sentences=sentences,
+        **arrays,
+    )
+
+
+def write(corpus, folder):
+    """Write `corpus` as the three released files, text as nested float lists. The inverse of `read`.
+
+    Raises InputError where the layout cannot express it: more than two speakers, or a validation split that is not
+    a tenth of the training dialogues.
+    """
+    train, valid, test = (corpus.splits[s] for s in ("train", "valid", "test"))
+    if len(corpus.speakers) > 2 or (len(train) + len(valid)) // 10 != len(valid):
+        raise InputError(f"{corpus.name}: the IEMOCAP layout holds two speakers and a tenth of train for validation")
+    train_ids, test_ids = [corpus.ids[i] for i in valid + train], [corpus.ids[i] for i in test]
+    per_dialogue, empty, splits = cut(corpus), blank(corpus), (train_ids, test_ids)
+    utterances = {i: [f"{i}_{u:03d}" for u in range(n)] for i, n in zip(corpus.ids, corpus.lengths, strict=True)}
+    speakers = per_dialogue(np.where(corpus.speaker == 0, "M", "F"), as_list=True)
+    labels = per_dialogue(corpus.label, as_list=True)
+    sentences = per_dialogue(np.array(corpus.sentences, object), as_list=True) if corpus.sentences else empty
+    audio, visual = per_dialogue(corpus.audio), per_dialogue(corpus.visual)
+    dump((utterances, speakers, labels, {}, audio, visual, sentences, *splits), Path(folder) / BASE)
+    emotion = per_dialogue(corpus.text, as_list=True)
+    dump((speakers, labels, emotion, {}, {}, {}, sentences, *splits, []), Path(folder) / EMOTION)
+    event = per_dialogue(corpus.event, as_list=True)
+    dump((speakers, labels, {}, {}, {}, {}, event, {}, {}, {}, sentences, *splits, [], [], []), Path(folder) / EVENT)

@@ -1,0 +1,33 @@
+"""The Corpus that a script asked for: the released files in a data folder, or synthetic conversations."""
+
+from pathlib import Path
+
+from common.data import iemocap, meld
+from common.data.cache import cached
+from common.data.synthetic import synthetic_corpus
+from common.errors import InputError
+
+DATASETS = {module.NAME: module for module in (iemocap, meld)}
+DEFAULT_DATA = Path(__file__).resolve().parents[2] / "data"
+_LINKS = "https://drive.google.com/drive/folders/1DGoPEBvMgMOge7u20wjKn6slYe4awyQi"
+
+
+def load_corpus(dataset, data_dir=DEFAULT_DATA, *, synthetic=False, labels="emotion"):
+    """The Corpus of `dataset` ('IEMOCAP' or 'MELD'), and where it came from in words.
+
+    `data_dir` holds `iemocap/` and `meld/`. Raises InputError for missing files, listing them, and for files that
+    do not hold together.
+    """
+    module = DATASETS[dataset]
+    if synthetic:
+        corpus, origin = synthetic_corpus(dataset), "synthetic conversations"
+    else:
+        folder = Path(data_dir) / module.FOLDER
+        missing = [name for name in module.FILES if not (folder / name).is_file()]
+        if missing:
+            raise InputError(
+                f"{folder}: missing {', '.join(missing)}; the authors of ECERC share the feature files at {_LINKS}: put "
+                f"them into that folder, name another one with --data-dir, or use --synthetic to do without"
+            )
+        corpus, origin = cached(module.read, folder, module.FILES)
+    return (corpus.with_sentiment() if labels == "sentiment" else corpus), origin

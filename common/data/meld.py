@@ -1,0 +1,77 @@
+"""The released MELD file <-> Corpus."""
+
+from pathlib import Path
+
+import numpy as np
+
+from common.data.corpus import from_dialogues
+from common.data.fields import FeatureFile
+from common.data.writing import blank, cut, dump
+from common.errors import InputError
+
+NAME, FOLDER = "MELD", "meld"
+CLASSES = ["neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger"]
+SENTIMENTS = ["neutral", "positive", "negative"]
+FILE = "meld_emotion_semantic_features_roberta.pkl"
+FILES = (FILE,)
+SPEAKERS = 9  # length of the one-hot speaker entries
+
+
+def read(folder):
+    """The Corpus in `folder`'s released file, labelled by emotion, with `sentiment` beside.
+
+    Two utterances have the same speaker when their whole speaker entries are equal. Raises InputError for a file
+    that does not hold together, naming file, field and dialogue.
+    """
+    names = {0: "speakers", 1: "emotion labels", 2: "sentiment labels", 3: "emotion text features"}
+    names |= {7: "event text features", 11: "audio", 12: "visual", 13: "sentences"}
+    names |= {14: "train ids", 15: "test ids", 16: "valid ids"}
+    file = FeatureFile(Path(folder) / FILE, 17, names)
+    train, test, valid = file.splits([14, 15, 16])
+    ids = train + valid + test
+    label, lengths = file.labels(1, ids, CLASSES)
+    speaker, speakers = _speakers(file, ids, lengths)
+    return from_dialogues(
+        NAME,
+        lengths=lengths,
+        ids=ids,
+        split_sizes=(len(train), len(valid), len(test)),
+        label=label,
+        sentiment=file.labels(2, ids, SENTIMENTS, lengths)[0],
+        speaker=speaker,
+        speakers=speakers,
+        classes=CLASSES,
+        sentences=file.strings(13, ids, lengths),
+        text=file.features(3, ids, lengths),
+        event=file.features(7, ids, lengths),
+        audio=file.features(11, ids, lengths),
+        visual=file.features(12, ids, lengths),
+    )
+
+
+def _speakers(file, ids, lengths):
+    """Speakers of all utterances (U,) and their names: the position of the one, or the entry as it stands."""
+    entries = [tuple(np.ravel(entry).tolist()) for row in file.table(0, ids, lengths) for entry in row]
+    known = sorted(set(entries), key=lambda entry: (len(entry), str(entry)), reverse=True)  # (1, 0, …) first
+    names = [str(e.index(1)) if sorted(e) == [0] * (len(e) - 1) + [1] else str(list(e)) for e in known]
+    at = {entry: k for k, entry in enumerate(known)}
+    return np.array([at[entry] for entry in entries], np.int64), names
+
+
+def write(corpus, folder):
+    """Write `corpus` as the released file. The inverse of `read`; without a sentiment labelling all are neutral.
+
+    Raises InputError where the layout cannot express it: more than nine speakers.
+    """
+    if len(corpus.speakers) > SPEAKERS:
+        raise InputError(f"{corpus.name}: found {len(corpus.speakers)} speakers; the MELD layout holds {SPEAKERS}")
+    per_dialogue = cut(corpus)
+    one_hot = np.eye(SPEAKERS, dtype=np.int64)[corpus.speaker]
+    sentiment = np.zeros_like(corpus.label) if corpus.sentiment is None else corpus.sentiment
+    sentences = per_dialogue(np.array(corpus.sentences, object), as_list=True) if corpus.sentences else blank(corpus)
+    text, event = per_dialogue(corpus.text), per_dialogue(corpus.event)
+    splits = [[corpus.ids[i] for i in corpus.splits[s]] for s in ("train", "test", "valid")]
+    labels = [per_dialogue(values, as_list=True) for values in (one_hot, corpus.label, sentiment)]
+    audio, visual = per_dialogue(corpus.audio), per_dialogue(corpus.visual)
+    content = (*labels, text, {}, {}, {}, event, {}, {}, {}, audio, visual, sentences, *splits)
+    dump(content, Path(folder) / FILE)

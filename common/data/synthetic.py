@@ -1,0 +1,130 @@
+"""Synthetic conversations with planted evidence and causes, in the layout of the released files.
+
+`python -m common.data.synthetic DIR` writes them as feature pickles. Two parties talk. In each dialogue a party has one
+mood and one event, both drawn anew, different from those of the other party; every turn is of one kind:
+
+- `evidence`: text, audio and visual features show the speaker's mood, and that is the emotion of the turn.
+- `self_event`: the event features show the speaker's event, which is the emotion; text only tells the kind.
+- `cross_event`: the emotion is the event that the other party mentioned in an earlier turn.
+- `self_emotion`: the emotion is the mood that the speaker showed in an earlier turn.
+- `cross_emotion`: the emotion is the mood that the other party showed in an earlier turn.
+
+In the last three nothing in the turn itself tells the emotion. A kind that needs an earlier turn occurs only after one.
+The kind of each turn stands in `sentences`.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from common.data import iemocap, meld
+from common.data.corpus import FEATURES, from_dialogues
+from common.errors import InputError, run_script
+from common.settings import OneLineParser
+
+CAUSES = ("self_event", "cross_event", "self_emotion", "cross_emotion")
+WIDTHS = {
+    "IEMOCAP": {"text": 1024, "event": 1024, "audio": 1582, "visual": 342},
+    "MELD": {"text": 1024, "event": 1024, "audio": 300, "visual": 342},
+}
+SIZES = {"IEMOCAP": (108, 12, 31), "MELD": (480, 60, 120)}  # dialogues: train, valid, test
+TURNS = {"IEMOCAP": (8, 40), "MELD": (4, 20)}  # shortest and longest dialogue
+_SENTIMENT = np.array([0, 1, 2, 2, 1, 2, 2])  # of the MELD emotions
+_STRENGTH = 0.5  # of what is planted, per feature; the noise has a standard deviation of 0.5
+
+
+def synthetic_corpus(dataset, *, seed=0, sizes=None, turns=None, widths=None, causes=CAUSES, evidence_share=0.4):
+    """A Corpus of synthetic conversations with the classes of `dataset` ('IEMOCAP' or 'MELD').
+
+    `sizes`: dialogues in train, valid and test. `turns`: shortest and longest dialogue. `widths`: feature name to width.
+    `causes`: the kinds of causes that are planted. `evidence_share`: share of evidence turns where others are possible.
+    The same arguments give the same Corpus.
+    """
+    module = {m.NAME: m for m in (iemocap, meld)}[dataset]
+    sizes, turns, widths = sizes or SIZES[dataset], turns or TURNS[dataset], widths or WIDTHS[dataset]
+    rng, count = np.random.default_rng(seed), len(module.CLASSES)
+    shown = {name: rng.standard_normal((count, widths[name])) for name in FEATURES}  # how each emotion looks
+    marks = rng.standard_normal((len(CAUSES), widths["text"]))  # how each kind of cause looks in text
+
+    lengths = rng.integers(turns[0], turns[1], size=sum(sizes), endpoint=True)
+    dialogues = [_dialogue(rng, n, count, causes, evidence_share) for n in lengths]
+    speaker, kind, label = (np.concatenate([d[k] for d in dialogues]) for k in range(3))
+    features = {name: 0.5 * rng.standard_normal((len(label), widths[name])) for name in FEATURES}
+    for name in ("text", "audio", "visual"):
+        features[name][kind == -1] += _STRENGTH * shown[name][label[kind == -1]]
+    features["text"][kind >= 0] += _STRENGTH * marks[kind[kind >= 0]]
+    mentions = kind == CAUSES.index("self_event")
+    features["event"][mentions] += _STRENGTH * shown["event"][label[mentions]]
+    ids = range(len(lengths)) if dataset == meld.NAME else [f"Ses{i:04d}" for i in range(len(lengths))]
+    return from_dialogues(
+        dataset,
+        lengths=lengths,
+        ids=ids,
+        split_sizes=sizes,
+        label=label,
+        speaker=speaker,
+        classes=module.CLASSES,
+        speakers=["M", "F"] if dataset == iemocap.NAME else ["0", "1"],
+        sentences=[("evidence", *CAUSES)[k + 1] for k in kind],
+        sentiment=_SENTIMENT[label] if dataset == meld.NAME else None,
+        sources={"synthetic": f"seed {seed}"},
+        **{name: values.astype(np.float32) for name, values in features.items()},
+    )
+
+
+def _dialogue(rng, turns, classes, causes, evidence_share):
+    """Speakers, kinds (position in CAUSES, -1 for evidence) and emotions of the turns of one dialogue."""
+    mood, event = rng.permutation(classes)[:2], rng.permutation(classes)[:2]
+    showed, mentioned, speaker = {0: False, 1: False}, {0: False, 1: False}, int(rng.integers(2))
+    rows = []
+    for _ in range(turns):
+        other = 1 - speaker
+        possible = {
+            "self_event": True,
+            "cross_event": mentioned[other],
+            "self_emotion": showed[speaker],
+            "cross_emotion": showed[other],
+        }
+        possible = [cause for cause in causes if possible[cause]]
+        kind = "evidence" if not possible or rng.random() < evidence_share else possible[rng.integers(len(possible))]
+        emotion = {
+            "evidence": mood[speaker],
+            "self_event": event[speaker],
+            "cross_event": event[other],
+            "self_emotion": mood[speaker],
+            "cross_emotion": mood[other],
+        }[kind]
+        rows.append((speaker, CAUSES.index(kind) if kind in CAUSES else -1, emotion))
+        showed[speaker] |= kind == "evidence"
+        mentioned[speaker] |= kind == "self_event"
+        speaker = other if rng.random() < 0.7 else speaker
+    return np.array(rows, np.int64).T
+
+
+def main():
+    parser = OneLineParser(prog="python -m common.data.synthetic", description=__doc__.split("\n")[0])
+    parser.add_argument("folder", help="data folder to write to; the scripts read it with --data-dir", metavar="DIR")
+    parser.add_argument("--dataset", choices=sorted(SIZES), nargs="+", default=sorted(SIZES), help="layouts to write")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random numbers (default: 0)")
+    parser.add_argument("--dialogues", type=int, nargs=3, metavar=("TRAIN", "VALID", "TEST"), help="how many")
+    parser.add_argument("--turns", type=int, nargs=2, metavar=("LEAST", "MOST"), help="turns of a dialogue")
+    for name in FEATURES:
+        parser.add_argument(f"--{name}-width", type=int, metavar="WIDTH", help=f"width of the {name} features")
+    arguments = parser.parse_args()
+    for name, values in vars(arguments).items():
+        if name not in ("folder", "dataset", "seed") and values is not None and min(np.atleast_1d(values)) < 1:
+            raise InputError(f"--{name.replace('_', '-')}: found {values}; expected whole numbers from 1")
+    if arguments.turns and arguments.turns[0] > arguments.turns[1]:
+        raise InputError(f"--turns: found {arguments.turns}; expected the smaller number first")
+    for dataset in arguments.dataset:
+        widths = {name: getattr(arguments, f"{name}_width") or WIDTHS[dataset][name] for name in FEATURES}
+        corpus = synthetic_corpus(
+            dataset, seed=arguments.seed, sizes=arguments.dialogues, turns=arguments.turns, widths=widths
+        )
+        module = {m.NAME: m for m in (iemocap, meld)}[dataset]
+        module.write(corpus, Path(arguments.folder) / module.FOLDER)
+        print(f"wrote {', '.join(module.FILES)} to {Path(arguments.folder) / module.FOLDER}; {corpus.describe()}")
+
+
+if __name__ == "__main__":
+    run_script(main, "synthetic")

@@ -1,0 +1,32 @@
+"""What the two writers of feature pickles share."""
+
+import pickle
+from pathlib import Path
+
+from common.errors import InputError
+from common.files import atomic
+
+
+def cut(corpus):
+    """A function that cuts a flat array (U, …) into a dictionary from dialogue id to a list with one entry each."""
+
+    def per_dialogue(flat, as_list=False):
+        pieces = [flat[a:b] for a, b in zip(corpus.offset[:-1], corpus.offset[1:], strict=True)]
+        return {i: p.tolist() if as_list else list(p) for i, p in zip(corpus.ids, pieces, strict=True)}
+
+    return per_dialogue
+
+
+def blank(corpus):
+    """A dictionary from dialogue id to empty strings, one per utterance."""
+    return {i: [""] * int(n) for i, n in zip(corpus.ids, corpus.lengths, strict=True)}
+
+
+def dump(content, path):
+    """Pickle `content` to `path`, protocol 2 as the release. Raises InputError where there is a file already."""
+    path = Path(path)
+    if path.exists():
+        raise InputError(f"{path}: exists already and is not overwritten; remove it or choose another folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path, "wb") as file:
+        pickle.dump(content, file, protocol=2)

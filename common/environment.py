@@ -1,0 +1,92 @@
+"""The machine and the packages that results are obtained with; `python -m common.environment` prints them."""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+from importlib import metadata
+
+import torch
+
+from common.errors import InputError
+
+PACKAGES = ("torch", "numpy", "scikit-learn", "pandas", "tqdm", "PyYAML", "matplotlib", "scipy", "joblib")
+
+
+def choose_device(name="auto"):
+    """The torch.device for 'auto' (CUDA where there is one, else CPU), 'cpu', 'cuda', 'cuda:N' or 'mps'.
+
+    Raises InputError for another name, and for a device that is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d{1,3})?|mps", name):
+        raise InputError(f"--device: found {name!r}; expected auto, cpu, cuda, cuda:N or mps")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices; try --device auto"
+        )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise InputError(f"--device {name}: PyTorch has no MPS on this machine; try --device auto")
+    return device
+
+
+def device_name(device):
+    """What the device is, in words."""
+    if device.type == "cuda":
+        return f"{device}: {torch.cuda.get_device_name(device)}"
+    return f"{device}: {_processor()}, {torch.get_num_threads()} threads"
+
+
+def versions():
+    """Python and package versions, by name."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def describe():
+    """System, processor, memory, GPUs, driver, CUDA, and `versions()`, by name."""
+    kernel = re.match(r"[\d.]*\d", platform.release())
+    about = {
+        "system": f"{platform.system()} {kernel.group() if kernel else platform.release()} {platform.machine()}",
+        "cpu": f"{_processor()}, {os.cpu_count()} cores",
+        "memory": _memory(),
+        "gpu": "; ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())) or "none",
+        "driver": _driver(),
+        "cuda": torch.version.cuda or "none (PyTorch built for CPU)",
+    }
+    return about | versions()
+
+
+def _processor():
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _memory():
+    try:
+        return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"
+    except (AttributeError, ValueError, OSError):
+        return "unknown"
+
+
+def _driver():
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.split("\n")[0]
+    except (OSError, subprocess.SubprocessError):
+        return "none"
+
+
+if __name__ == "__main__":
+    sys.stdout.write("".join(f"{name}: {value}\n" for name, value in describe().items()))

@@ -1,0 +1,30 @@
+"""Errors that a user can cause and mend."""
+
+import sys
+
+
+class InputError(Exception):
+    """A file, option or value given by the user cannot be used.
+
+    The message is one line: what was found where, what was expected, and what to do.
+    """
+
+
+def run_script(main, name):
+    """Call `main()`; end user errors in one line on standard error with exit status 2, Ctrl-C with 130."""
+    try:
+        main()
+    except InputError as error:
+        sys.exit(_report(f"{name}: error: {error}", 2))
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(
+            _report(f"{name}: error: {where}{error.strerror or error}; check the path, its rights and free space", 2)
+        )
+    except KeyboardInterrupt as stop:
+        sys.exit(_report(f"{name}: stopped by Ctrl-C{'; ' + str(stop) if stop.args else ''}", 130))
+
+
+def _report(line, status):
+    print(" ".join(line.split()), file=sys.stderr)
+    return status

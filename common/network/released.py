@@ -1,0 +1,131 @@
+"""Released checkpoints <-> our network: the same tensors under the names of the released code, strict both ways."""
+
+import io
+import re
+from collections import OrderedDict
+from pathlib import Path
+
+import torch
+
+from common.errors import InputError
+from common.files import atomic
+from common.network.attention import sinusoid
+from common.network.ecerc import MODALITIES
+
+TABLE_POSITIONS = 200  # of the released position table
+
+_NAMES = (  # ours, released; in the order in which the released code creates them
+    ("evidence_gating.maps.text", "modal_filtering.proj_t"),
+    ("evidence_gating.maps.audio", "modal_filtering.proj_a"),
+    ("evidence_gating.maps.visual", "modal_filtering.proj_v"),
+    ("evidence_gating.own", "modal_filtering.q"),
+    ("evidence_gating.others", "modal_filtering.k"),
+    ("emotion_encoder", "emotion_encoding"),
+    ("event_map", "proj_eve"),
+    ("event_encoder", "event_encoding"),
+    ("self_emotion", "self_contagion_attention"),
+    ("cross_emotion", "cross_emotion_attention"),
+    ("self_event", "self_event_attention"),
+    ("cross_event", "cross_event_attention"),
+    ("emotion_gate", "gate_reset"),
+    ("event_gate", "gate_reset2"),
+    ("classifier", "smax_fc"),
+)
+_LAYER_NAMES = (
+    ("query", "slf_attn.w_qs"),
+    ("key", "slf_attn.w_ks"),
+    ("value", "slf_attn.w_vs"),
+    ("output", "slf_attn.fc"),
+    ("attention_norm", "slf_attn.layer_norm"),
+    ("expand", "pos_ffn.w_1"),
+    ("contract", "pos_ffn.w_2"),
+    ("feedforward_norm", "pos_ffn.layer_norm"),
+)
+_TABLE, _UNUSED_NORM = "position_enc_evi.pos_table", ("layer_norm.weight", "layer_norm.bias")
+
+
+def released_name(name):
+    """The released name of one of our parameters."""
+    for ours, theirs in _NAMES:
+        if name.startswith(ours + "."):
+            name = theirs + name.removeprefix(ours)
+            break
+    layer = re.fullmatch(r"(\w+)\.layers\.(\d+)\.(\w+)\.(weight|bias)", name)
+    if layer:
+        block, index, part, kind = layer.groups()
+        name = f"{block}.layer_stack.{index}.{dict(_LAYER_NAMES)[part]}.{kind}"
+    return name
+
+
+def released_state(network):
+    """The network's weights as a released state dict: 93 float32 tensors on the CPU with one-layer blocks.
+
+    Two entries compute nothing here: the position table for 200 positions, and a LayerNorm that the release never uses.
+    """
+    ours = network.state_dict()
+    width = sum(network.widths[name] for name in MODALITIES)
+    state = OrderedDict({_TABLE: sinusoid(TABLE_POSITIONS, width)[None]})
+    state.update({_UNUSED_NORM[0]: torch.ones(width), _UNUSED_NORM[1]: torch.zeros(width)})
+    state.update({released_name(name): tensor.detach().to("cpu", copy=True) for name, tensor in ours.items()})
+    return state
+
+
+def save_released(network, path):
+    """Write the network's weights to `path` as a released checkpoint, whole or not at all."""
+    with atomic(path, "wb") as file:
+        torch.save(released_state(network), file)
+
+
+def load_released(network, path):
+    """Fill `network` with the weights of a released or own checkpoint; no code in the file runs.
+
+    Raises InputError, and leaves the network as it was, where the file is missing, truncated, no state dict, or has
+    other names, shapes or types than this network, or values that are not finite.
+    """
+    found = _read(path)
+    expected = released_state(network)
+    _check(found, expected, path)
+    network.load_state_dict({name: found[released_name(name)] for name in network.state_dict()})
+
+
+def _read(path):
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such checkpoint; give the files with --checkpoints, or train first") from None
+    except OSError as error:
+        raise InputError(f"{path}: not readable ({error.strerror}); check the path and its rights") from None
+    try:
+        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged or hostile file can raise nearly anything
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{path}: not a complete checkpoint of weights only ({type(error).__name__}: {reason}); get the file again"
+        ) from None
+    if not isinstance(found, dict) or not all(isinstance(t, torch.Tensor) for t in found.values()):
+        raise InputError(f"{path}: found a {type(found).__name__}; expected a state dict, names to tensors, of ECERC")
+    return found
+
+
+def _check(found, expected, path):
+    missing, foreign = [n for n in expected if n not in found], [n for n in found if n not in expected]
+    if missing or foreign:
+        counts = " and ".join(
+            f"{len(names)} {what} (such as {names[0]})"
+            for names, what in ((missing, "missing"), (foreign, "foreign"))
+            if names
+        )
+        raise InputError(
+            f"{path}: {counts} of {len(expected)} expected tensors; the checkpoint is of another network, or of another "
+            "number of layers"
+        )
+    for name, tensor in expected.items():
+        if found[name].shape != tensor.shape:
+            raise InputError(
+                f"{path}: {name} has shape {tuple(found[name].shape)}; this dataset and these settings need "
+                f"{tuple(tensor.shape)}; use the checkpoint of this dataset, or the settings it was trained with"
+            )
+        if found[name].dtype != tensor.dtype:
+            raise InputError(f"{path}: {name} is {found[name].dtype}; expected {tensor.dtype}; get the file again")
+        if not found[name].isfinite().all():
+            raise InputError(f"{path}: {name} holds NaN or infinity; get the file again, or train anew")

@@ -1,0 +1,173 @@
+"""All hyperparameters, and how command lines and YAML files override them.
+
+The values used for a dataset stand at the top of its `train.py` and `inference.py`; the classes here say which
+values exist, what they mean and which ones are allowed. Section and equation numbers are the paper's.
+"""
+
+import argparse
+import math
+import operator
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+
+import yaml
+
+from common.errors import InputError
+
+
+def hyperparameter(help, default=MISSING, *, choices=None, above=None, least=None, below=None):
+    """A dataclass field that knows its one-line explanation and its allowed values."""
+    allowed = {"help": help, "choices": choices, "above": above, "least": least, "below": below}
+    return field(default=default, metadata=allowed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings:
+    """What the network is, apart from the feature widths and the number of classes, which come from the data."""
+
+    hidden_width: int = hyperparameter("width d of a mapped modality (section 4.1)", 128, least=1)
+    layers: int = hyperparameter("layers of each of the six attention blocks", 1, least=1)
+    heads: int = hyperparameter("attention heads", 8, least=1)
+    head_width: int = hyperparameter("width of one attention head", 64, least=1)
+    feedforward_factor: int = hyperparameter("width of a feed-forward layer over that of its block", 2, least=1)
+    positions: bool = hyperparameter("add sinusoidal positions to the features", False)
+    empty_history: str = hyperparameter(
+        "what a query without any allowed key attends to: all positions of the padded dialogue, as the release does, "
+        "or nothing",
+        "released",
+        choices=("released", "strict"),
+    )
+    modality_order: str = hyperparameter(
+        "columns that the audio and visual maps see: as the release cuts them, or audio and visual",
+        "aligned",
+        choices=("released", "aligned"),
+    )
+    evidence_dropout: float = hyperparameter("dropout of the gated evidence (eq. 8)", 0.0, least=0, below=1)
+    attention_dropout: float = hyperparameter(
+        "dropout inside the attention blocks: weights, output and feed-forward", 0.1, least=0, below=1
+    )
+    classifier_dropout: float = hyperparameter("dropout before the classifier (eq. 15)", 0.0, least=0, below=1)
+
+    def __post_init__(self):
+        for f in fields(self):
+            object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSettings(NetworkSettings):
+    """The network, and how it is evaluated."""
+
+    batch_size: int = hyperparameter("dialogues in a batch", 32, least=1)
+    labels: str = hyperparameter(
+        "what to predict; sentiment (3 classes) exists for MELD only", "emotion", choices=("emotion", "sentiment")
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings(EvaluationSettings):
+    """The network, how it is evaluated, and how it is trained."""
+
+    seeds: tuple[int, ...] = hyperparameter("one training per seed", (0, 1, 2), least=0)
+    epochs: int = hyperparameter("at most so many epochs", 40, least=1)
+    patience: int = hyperparameter("stop after so many epochs without a better validation F1 or loss", 20, least=1)
+    shuffle: bool = hyperparameter("shuffle the training dialogues every epoch", True)
+    learning_rate: float = hyperparameter("learning rate of Adam", 1e-4, above=0)
+    weight_decay: float = hyperparameter("L2 penalty of Adam (not decoupled)", 2e-4, least=0)
+    focal_gamma: float = hyperparameter("exponent γ of (1 - p) in the loss; 0 is plain cross-entropy", 0.0, least=0)
+    class_weights: str = hyperparameter(
+        "class frequencies behind the weights α of the loss: the released ones (of all splits), those of the "
+        "training split, or no weights",
+        "none",
+        choices=("released", "train", "none"),
+    )
+    class_weight_formula: str = hyperparameter(
+        "α of a class: 1 / frequency, or log(1 / frequency)", "inverse", choices=("inverse", "log-inverse")
+    )
+
+
+def _checked(f, value):
+    """`value` converted to the type of field `f`. Raises InputError where that or its bounds are missed."""
+    option, rule = "--" + f.name.replace("_", "-"), f.metadata
+    if f.name == "seeds":
+        try:
+            seeds = tuple(value)
+        except TypeError:
+            seeds = ()
+        if not seeds or len(set(seeds)) < len(seeds) or not all(type(s) is int and 0 <= s < 2**63 for s in seeds):
+            raise InputError(
+                f"{option}: found {value!r}; expected one or more different whole numbers from 0, e.g. 0 1 2"
+            )
+        return seeds
+    if f.type is float and type(value) is int:
+        value = float(value)
+    if type(value) is not f.type:
+        raise InputError(f"{option}: found {value!r}; expected a value of type {f.type.__name__}")
+    if rule["choices"] and value not in rule["choices"]:
+        raise InputError(f"{option}: found {value!r}; expected one of {', '.join(rule['choices'])}")
+    if f.type in (int, float):
+        bounds = (
+            ("at least", operator.ge, "least"),
+            ("more than", operator.gt, "above"),
+            ("less than", operator.lt, "below"),
+        )
+        bounds = [(words, holds, rule[key]) for words, holds, key in bounds if rule[key] is not None]
+        if not math.isfinite(value) or not all(holds(value, bound) for _, holds, bound in bounds):
+            expected = " and ".join(f"{words} {bound}" for words, _, bound in bounds)
+            raise InputError(f"{option}: found {value}; expected a finite number of {expected}")
+    return value
+
+
+def build(kind, values, where):
+    """Settings of class `kind` from a dict. Raises InputError for names that do not exist, naming `where`."""
+    known = {f.name for f in fields(kind)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise InputError(f"{where}: no hyperparameter is called {unknown[0]!r}; there are {', '.join(sorted(known))}")
+    return kind(**values)
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An argument parser whose errors are InputErrors: one line, exit status 2."""
+
+    def error(self, message):
+        raise InputError(f"{message}; see --help")
+
+
+def add_options(parser, kind, values):
+    """Give `parser` an option for each hyperparameter of `kind` named in `values`, which holds the defaults."""
+    group = parser.add_argument_group("hyperparameters (defaults stand at the top of the script)")
+    for f in fields(kind):
+        if f.name not in values:
+            continue
+        option, text = "--" + f.name.replace("_", "-"), f"{f.metadata['help']} (default: {_words(values[f.name])})"
+        if f.type is bool:
+            how = {"action": argparse.BooleanOptionalAction}
+        elif f.name == "seeds":
+            how = {"type": int, "nargs": "+", "metavar": "SEED"}
+        else:
+            how = {"type": f.type, "choices": f.metadata["choices"]}
+            if not how["choices"]:
+                how["metavar"] = f.type.__name__.upper()
+        group.add_argument(option, default=argparse.SUPPRESS, help=text.replace("%", "%%"), **how)
+
+
+def given_options(arguments, kind):
+    """The hyperparameters of `kind` that were given on the command line, as a dict."""
+    return {f.name: getattr(arguments, f.name) for f in fields(kind) if hasattr(arguments, f.name)}
+
+
+def _words(value):
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def read_yaml(path):
+    """The mapping in YAML file `path`. Raises InputError where it is missing or holds something else."""
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: not readable as YAML ({error}); restore or remove it") from None
+    if not isinstance(content, dict):
+        raise InputError(
+            f"{path}: found {type(content).__name__}; expected a mapping of settings; restore or remove it"
+        )
+    return content

@@ -1,0 +1,20 @@
+"""Log-probabilities and loss of a network on a split."""
+
+import torch
+
+from common.training.loss import focal_loss
+
+
+@torch.no_grad()
+def evaluate(network, batches, gamma=0.0, weight=None):
+    """Log-probabilities (U, C) of a split in file order, on the CPU, and the loss, an unweighted mean over batches.
+
+    `gamma` and `weight` are those of the loss. The network is left in evaluation mode.
+    """
+    network.eval()
+    outputs, losses = [], []
+    for batch in batches:
+        log_prob = network(batch)
+        outputs.append(log_prob)
+        losses.append(focal_loss(log_prob, batch.label, gamma, weight))
+    return torch.cat(outputs).cpu(), torch.stack(losses).mean().item()

@@ -1,0 +1,48 @@
+"""The loss of the release: weighted focal cross-entropy. With γ = 0 and no weights it is eq. 16 of the paper."""
+
+import numpy as np
+import torch
+
+from common.data import iemocap, meld
+from common.errors import InputError
+
+# Class frequencies over all splits, test included, as the release has them.
+RELEASED_FREQUENCIES = {
+    iemocap.NAME: (0.087178797, 0.145836136, 0.229786089, 0.148392305, 0.140051123, 0.24875555),
+    meld.NAME: (0.469506857, 0.119346367, 0.026116137, 0.073096002, 0.168368836, 0.026334987, 0.117230814),
+}
+
+
+def focal_loss(log_prob, label, gamma=0.0, weight=None):
+    """Mean over utterances of -α_y (1 - p_y)^γ log p_y, the focal factor taken as a constant for the gradient.
+
+    `log_prob` (N, C), `label` (N,), `weight` α (C,) or None. Not divided by the sum of the weights.
+    """
+    picked = log_prob.gather(1, label[:, None])[:, 0]  # (N,)
+    loss = -picked
+    if gamma:
+        loss = loss * (1 - picked.detach().exp()) ** gamma
+    if weight is not None:
+        loss = loss * weight[label]
+    return loss.mean()
+
+
+def class_weights(settings, corpus):
+    """The weights α of `settings` (TrainingSettings), float32 (C,), or None.
+
+    Raises InputError where the released frequencies are of other classes, or a class has no training utterance.
+    """
+    if settings.class_weights == "none":
+        return None
+    if settings.class_weights == "released":
+        frequency = np.array(RELEASED_FREQUENCIES.get(corpus.name, ()))
+        if len(frequency) != len(corpus.classes) or settings.labels != "emotion":
+            raise InputError("--class-weights released: frequencies were released for emotions only; use train or none")
+    else:
+        counts = np.bincount(corpus.label[corpus.rows("train")], minlength=len(corpus.classes))
+        if not counts.all():
+            absent = corpus.classes[int(np.argmin(counts))]
+            raise InputError(f"--class-weights train: no training utterance is labelled {absent}; use released or none")
+        frequency = counts / counts.sum()
+    weight = 1 / frequency if settings.class_weight_formula == "inverse" else np.log(1 / frequency)
+    return torch.tensor(weight, dtype=torch.float32)

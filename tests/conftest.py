@@ -1,0 +1,28 @@
+"""Fixtures shared by all tests. Golden vectors and real dialogues lie in ../shared, which users do not have."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder with golden vectors and real dialogues; skips where it is absent, fails where CI has to have it."""
+    if not SHARED.is_dir():
+        if os.environ.get("CI"):
+            pytest.fail("CI needs ../shared, and it is not there")
+        pytest.skip("needs ../shared (golden vectors, real dialogues), which is not part of the repository")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def real_data(shared, tmp_path_factory):
+    """A data folder with the real dialogues of ../shared in the released layout."""
+    folder = tmp_path_factory.mktemp("data")
+    subprocess.run([sys.executable, shared / "data" / "unpack.py", folder], check=True, stdout=subprocess.DEVNULL)
+    return folder

@@ -1,0 +1,95 @@
+"""The network against outputs of the released code on generated inputs and weights."""
+
+import numpy as np
+import pytest
+import torch
+
+from common.network.released import load_released, released_name
+from common.training.loss import RELEASED_FREQUENCIES, focal_loss
+from tests.goldens import filled_state, forward_corpus, network, one_batch
+
+DATASETS = ("IEMOCAP", "MELD")
+SEEDS = {"IEMOCAP": 2007, "MELD": 0}
+INTERMEDIATES = (
+    "evidence",
+    "emotion_cause",
+    "event_cause",
+    "self_emotion_attended",
+    "cross_emotion_attended",
+    "self_event_attended",
+    "cross_event_attended",
+    "gated_candidates",
+)
+
+
+def close(found, expected, absolute=1e-5, relative=1e-5):
+    """Within the absolute or the relative tolerance, number by number."""
+    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    assert found.shape == expected.shape
+    difference = np.abs(found - expected)
+    worst = np.minimum(difference / absolute, difference / np.maximum(relative * np.abs(expected), 1e-300)).max()
+    assert worst <= 1, f"{worst:.2f} times the tolerance"
+
+
+def filled_network(dataset, seed, tmp_path, **settings):
+    net = network(dataset, **settings)
+    torch.save(filled_state(net, seed), tmp_path / "filled.pkl")
+    load_released(net, tmp_path / "filled.pkl")
+    return net
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_initial_weights(shared, dataset):
+    golden = np.load(shared / "goldens" / f"init_{dataset.lower()}.npz")
+    torch.manual_seed(SEEDS[dataset])
+    ours = {released_name(name): p.detach() for name, p in network(dataset).named_parameters()}
+    assert sorted(ours) == sorted(golden["names"])
+    for name, total, firsts in zip(golden["names"], golden["sums"], golden["firsts"], strict=True):
+        assert abs(ours[name].double().sum().item() - total) <= 1e-4, name
+        np.testing.assert_allclose(np.resize(ours[name].flatten()[:4].numpy(), 4), firsts, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_parameter_count(dataset):
+    unused_norm = {"IEMOCAP": 2 * 2948, "MELD": 2 * 1666}[dataset]
+    count = sum(p.numel() for p in network(dataset).parameters()) + unused_norm
+    assert count == {"IEMOCAP": 5_975_310, "MELD": 5_810_187}[dataset]
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("traced", [False, True], ids=["fused", "eager"])
+def test_forward_intermediates_loss_and_gradients(shared, tmp_path, dataset, traced):
+    golden = np.load(shared / "goldens" / f"forward_{dataset.lower()}_1.npz")
+    net = filled_network(dataset, 1, tmp_path)
+    corpus = forward_corpus(dataset, 1, golden["lengths"])
+    np.testing.assert_array_equal(corpus.speaker, golden["speaker"][golden["label"] >= 0])
+    batch = one_batch(corpus)
+    trace = {} if traced else None
+    log_prob = net(batch, trace)
+    close(log_prob.detach(), golden["log_prob"])
+
+    real = golden["label"] >= 0  # (B, L)
+    if traced:
+        rows = trace["rows"]
+        for name in INTERMEDIATES:
+            value = trace[name].detach()
+            value = rows.pad(value).numpy()[real] if len(value) == real.size else value.numpy()
+            close(value, golden[name][real])
+
+    gamma = {"IEMOCAP": 0.0, "MELD": 1.0}[dataset]
+    weight = 1 / torch.tensor(RELEASED_FREQUENCIES[dataset]) if dataset == "IEMOCAP" else None
+    loss = focal_loss(log_prob, batch.label, gamma, weight)
+    close(loss.detach(), golden["loss"])
+    loss.backward()
+    norms = {released_name(n): 0.0 if p.grad is None else p.grad.norm().item() for n, p in net.named_parameters()}
+    names = [str(name) for name in golden["grad_names"]]
+    assert sorted(names) == sorted(norms)
+    close([norms[name] for name in names], golden["grad_norms"], absolute=1e-6, relative=1e-4)
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_two_layers(shared, tmp_path, dataset):
+    golden = np.load(shared / "goldens" / f"forward_{dataset.lower()}_two_layers_2.npz")
+    net = filled_network(dataset, 2, tmp_path, layers=2)
+    with torch.no_grad():
+        close(net(one_batch(forward_corpus(dataset, 2, golden["lengths"]))), golden["log_prob"])
