@@ -4,7 +4,6 @@ import numpy as np
 import torch
 
 from common.data import iemocap, meld
-from common.data.batches import Batches
 from common.data.corpus import from_dialogues
 from common.network.ecerc import ECERC
 from common.network.released import released_state
@@ -39,7 +38,7 @@ def filled_state(net, seed):
 
 
 def make_corpus(dataset, features, speaker, label, lengths):
-    """A Corpus with all dialogues in the test split from evidence features [text | audio | visual] and event features."""
+    """A Corpus with all dialogues in the test split; evidence features stand as [text | audio | visual]."""
     widths = WIDTHS[dataset]
     cuts = np.cumsum([widths["text"], widths["audio"]])
     text, audio, visual = np.split(features["evidence"].astype(np.float32), cuts, axis=1)
@@ -71,9 +70,3 @@ def forward_corpus(dataset, seed, lengths):
         label.append(rng.randint(0, len(CLASSES[dataset]), n))
     features = {"evidence": np.concatenate(evidence), "event": np.concatenate(event)}
     return make_corpus(dataset, features, np.concatenate(speaker), np.concatenate(label), lengths)
-
-
-def one_batch(corpus, split="test", size=1000):
-    """All dialogues of a split as one batch on the CPU."""
-    (batch,) = Batches(corpus, split, size, "cpu")
-    return batch

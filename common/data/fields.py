@@ -26,9 +26,8 @@ class FeatureFile:
     def error(self, position, found, expected, dialogue=None):
         """An InputError about one field, and one dialogue of it."""
         where = "" if dialogue is None else f", dialogue {dialogue!r}"
-        return InputError(
-            f"{self.path}: field {position} ({self.names[position]}){where}: found {found}; expected {expected}; {_AGAIN}"
-        )
+        where = f"{self.path}: field {position} ({self.names[position]}){where}"
+        return InputError(f"{where}: found {found}; expected {expected}; {_AGAIN}")
 
     def ids(self, position):
         """The dialogue ids of a split in file order; those of a set, whose order changes, sorted."""

@@ -26,8 +26,8 @@ def load_corpus(dataset, data_dir=DEFAULT_DATA, *, synthetic=False, labels="emot
         missing = [name for name in module.FILES if not (folder / name).is_file()]
         if missing:
             raise InputError(
-                f"{folder}: missing {', '.join(missing)}; the authors of ECERC share the feature files at {_LINKS}: put "
-                f"them into that folder, name another one with --data-dir, or use --synthetic to do without"
+                f"{folder}: missing {', '.join(missing)}; the authors of ECERC share these files at {_LINKS}; "
+                "put them into that folder, name another one with --data-dir, or use --synthetic to do without"
             )
         corpus, origin = cached(module.read, folder, module.FILES)
     return (corpus.with_sentiment() if labels == "sentiment" else corpus), origin

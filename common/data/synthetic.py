@@ -28,7 +28,7 @@ WIDTHS = {
     "MELD": {"text": 1024, "event": 1024, "audio": 300, "visual": 342},
 }
 SIZES = {"IEMOCAP": (108, 12, 31), "MELD": (480, 60, 120)}  # dialogues: train, valid, test
-TURNS = {"IEMOCAP": (8, 40), "MELD": (4, 20)}  # shortest and longest dialogue
+TURNS = {"IEMOCAP": (6, 20), "MELD": (4, 12)}  # shortest and longest dialogue
 _SENTIMENT = np.array([0, 1, 2, 2, 1, 2, 2])  # of the MELD emotions
 _STRENGTH = 0.5  # of what is planted, per feature; the noise has a standard deviation of 0.5
 
@@ -36,9 +36,9 @@ _STRENGTH = 0.5  # of what is planted, per feature; the noise has a standard dev
 def synthetic_corpus(dataset, *, seed=0, sizes=None, turns=None, widths=None, causes=CAUSES, evidence_share=0.4):
     """A Corpus of synthetic conversations with the classes of `dataset` ('IEMOCAP' or 'MELD').
 
-    `sizes`: dialogues in train, valid and test. `turns`: shortest and longest dialogue. `widths`: feature name to width.
-    `causes`: the kinds of causes that are planted. `evidence_share`: share of evidence turns where others are possible.
-    The same arguments give the same Corpus.
+    `sizes`: dialogues in train, valid and test. `turns`: shortest and longest dialogue. `widths`: feature name to
+    width. `causes`: the kinds of causes that are planted. `evidence_share`: share of evidence turns where others are
+    possible. The same arguments give the same Corpus.
     """
     module = {m.NAME: m for m in (iemocap, meld)}[dataset]
     sizes, turns, widths = sizes or SIZES[dataset], turns or TURNS[dataset], widths or WIDTHS[dataset]

@@ -116,7 +116,7 @@ def _check(found, expected, path):
             if names
         )
         raise InputError(
-            f"{path}: {counts} of {len(expected)} expected tensors; the checkpoint is of another network, or of another "
+            f"{path}: {counts} of {len(expected)} expected tensors; it is of another network, or of another "
             "number of layers"
         )
     for name, tensor in expected.items():

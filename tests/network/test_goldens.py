@@ -6,7 +6,8 @@ import torch
 
 from common.network.released import load_released, released_name
 from common.training.loss import RELEASED_FREQUENCIES, focal_loss
-from tests.goldens import filled_state, forward_corpus, network, one_batch
+from tests.goldens import filled_state, forward_corpus, network
+from tests.small import one_batch_of
 
 DATASETS = ("IEMOCAP", "MELD")
 SEEDS = {"IEMOCAP": 2007, "MELD": 0}
@@ -63,7 +64,7 @@ def test_forward_intermediates_loss_and_gradients(shared, tmp_path, dataset, tra
     net = filled_network(dataset, 1, tmp_path)
     corpus = forward_corpus(dataset, 1, golden["lengths"])
     np.testing.assert_array_equal(corpus.speaker, golden["speaker"][golden["label"] >= 0])
-    batch = one_batch(corpus)
+    batch = one_batch_of(corpus)
     trace = {} if traced else None
     log_prob = net(batch, trace)
     close(log_prob.detach(), golden["log_prob"])
@@ -92,4 +93,4 @@ def test_two_layers(shared, tmp_path, dataset):
     golden = np.load(shared / "goldens" / f"forward_{dataset.lower()}_two_layers_2.npz")
     net = filled_network(dataset, 2, tmp_path, layers=2)
     with torch.no_grad():
-        close(net(one_batch(forward_corpus(dataset, 2, golden["lengths"]))), golden["log_prob"])
+        close(net(one_batch_of(forward_corpus(dataset, 2, golden["lengths"]))), golden["log_prob"])

@@ -1,0 +1,24 @@
+"""Evaluate ECERC checkpoints on IEMOCAP. Edit the values below, or give any as an option: see `--help`."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from common.scripts.inference import inference
+
+# What the released checkpoints were trained with. Runs of train.py carry their own values in settings.yaml.
+HYPERPARAMETERS = dict(
+    batch_size=64,  # dialogues; with "released" empty history the scores depend on it
+    hidden_width=128,  # of a mapped modality
+    layers=1,  # of each attention block
+    heads=8,
+    head_width=64,
+    feedforward_factor=2,  # width of a feed-forward layer over that of its block
+    positions=True,  # sinusoidal positions are added to the features
+    empty_history="released",  # a query without history attends to the whole padded dialogue; "strict": to nothing
+)
+
+if __name__ == "__main__":
+    inference("IEMOCAP", HERE, HYPERPARAMETERS)

@@ -1,0 +1,45 @@
+"""Scores as plain text tables; all but counts in percent."""
+
+import numpy as np
+
+_FIGURES = {"accuracy": "accuracy", "wf1": "weighted F1", "macro_f1": "macro F1"}
+
+
+def checkpoint_table(name, found, classes):
+    """One checkpoint: its scores, then per class precision, recall, F1, support and its row of the confusion matrix."""
+    lines = [f"{name}: " + ", ".join(f"{words} {found[key]:.2f}" for key, words in _FIGURES.items())]
+    wide = max(map(len, classes)) + 2
+    head = f"{'':{wide}}{'precision':>10}{'recall':>8}{'F1':>8}{'support':>9}   predicted as"
+    lines.append(head + "".join(f"{c:>{max(len(c), 4) + 2}}" for c in classes))
+    for i, c in enumerate(classes):
+        line = f"{c:{wide}}{found['precision'][i]:10.2f}{found['recall'][i]:8.2f}{found['f1'][i]:8.2f}"
+        counts = "".join(f"{n:>{max(len(k), 4) + 2}}" for n, k in zip(found["confusion"][i], classes, strict=True))
+        lines.append(f"{line}{found['support'][i]:9}{'':15}{counts}")
+    return "\n".join(lines)
+
+
+def summary_table(named, classes, paper=None):
+    """Several checkpoints side by side, their mean ± sample standard deviation, and the `paper`'s scores, if given.
+
+    `named`: name to `scores`.
+    """
+    rows = {words: [found[key] for found in named.values()] for key, words in _FIGURES.items()}
+    rows |= {f"F1 {c}": [found["f1"][i] for found in named.values()] for i, c in enumerate(classes)}
+    head, spread = [*named, "mean ± std"], [mean_and_spread(values) for values in rows.values()]
+    body = [[*(f"{v:.2f}" for v in values), text] for values, text in zip(rows.values(), spread, strict=True)]
+    if paper:
+        head.append("paper")
+        printed = [paper["accuracy"], paper["wf1"], None, *paper["f1"]]
+        body = [[*cells, "–" if p is None else f"{p:.2f}"] for cells, p in zip(body, printed, strict=True)]
+    wide = max(map(len, rows)) + 2
+    columns = [max(len(h), *(len(cells[k]) for cells in body)) + 2 for k, h in enumerate(head)]
+    lines = [" " * wide + "".join(f"{h:>{w}}" for h, w in zip(head, columns, strict=True))]
+    for name, cells in zip(rows, body, strict=True):
+        lines.append(f"{name:{wide}}" + "".join(f"{c:>{w}}" for c, w in zip(cells, columns, strict=True)))
+    return "\n".join(lines)
+
+
+def mean_and_spread(values):
+    """'mean ± sample standard deviation' of some numbers; the mean alone where there is only one."""
+    mean = f"{np.mean(values):.2f}"
+    return mean if len(values) < 2 else f"{mean} ± {np.std(values, ddof=1):.2f}"

@@ -1,0 +1,93 @@
+"""What `inference.py` of a dataset does."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from common.data.batches import Batches
+from common.data.corpus import SPLITS
+from common.data.load import load_corpus
+from common.environment import choose_device, device_name
+from common.errors import InputError, run_script
+from common.files import atomic
+from common.network.released import load_released
+from common.reporting.paper import paper_scores
+from common.reporting.tables import checkpoint_table, summary_table
+from common.scripts.checkpoints import find_checkpoints, trained_settings
+from common.scripts.options import script_parser, shown
+from common.settings import EvaluationSettings, add_options, build, given_options
+from common.training.evaluate import evaluate
+from common.training.metrics import scores
+from common.training.run import build_network
+
+
+def inference(dataset, folder, hyperparameters):
+    """Evaluate checkpoints on `dataset` as the command line says. `folder`: that of the script.
+
+    `hyperparameters`: the values at the top of the script, names of EvaluationSettings; each becomes an option.
+    """
+    run_script(lambda: _inference(dataset, Path(folder), hyperparameters), "inference.py")
+
+
+def _inference(dataset, folder, hyperparameters):
+    build(EvaluationSettings, hyperparameters, "inference.py")
+    parser = script_parser(
+        dataset, f"Evaluate checkpoints of ECERC on {dataset}, each by itself, then mean and spread."
+    )
+    parser.add_argument(
+        "--checkpoints",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="files to evaluate (default: ECERC_MODEL.pkl, _2 and _3 beside this script, else those of the newest run)",
+    )
+    parser.add_argument("--split", choices=SPLITS, default="test", help="split to evaluate (default: test)")
+    parser.add_argument(
+        "--predictions", type=Path, metavar="FILE.csv", help="write a row per checkpoint and utterance to this file"
+    )
+    add_options(parser, EvaluationSettings, hyperparameters)
+    arguments = parser.parse_args()
+    device = choose_device(arguments.device)
+    target = arguments.predictions
+    if target and target.exists() and not arguments.overwrite:
+        raise InputError(f"--predictions {target}: exists already; choose another name, or --overwrite")
+    if target and not target.parent.is_dir():
+        raise InputError(f"--predictions {target}: there is no folder {target.parent}; create it, or choose another")
+    checkpoints, origin = find_checkpoints(arguments.checkpoints, folder)
+    options = given_options(arguments, EvaluationSettings)
+    settings, notes = trained_settings(dataset, checkpoints, hyperparameters, options, arguments.synthetic)
+    print(f"Checkpoints {origin}: {', '.join(checkpoints)}", *notes, sep="\n")
+    corpus, origin = load_corpus(dataset, arguments.data_dir, synthetic=arguments.synthetic, labels=settings.labels)
+    print(f"{corpus.describe()}\nfrom {origin}; on {device_name(device)}\n", flush=True)
+
+    network = build_network(settings, corpus)
+    batches = Batches(corpus, arguments.split, settings.batch_size, device)
+    named, tables = {}, []
+    for name, path in checkpoints.items():
+        load_released(network.to("cpu"), path)
+        log_prob, _ = evaluate(network.to(device), batches)
+        named[name] = scores(batches.label, log_prob.argmax(1), corpus.classes)
+        print(f"{checkpoint_table(name, named[name], corpus.classes)}\n", flush=True)
+        tables.append(_prediction_rows(name, corpus, arguments.split, log_prob))
+    paper, reason = paper_scores(corpus, arguments.split)
+    print(f"{arguments.split.capitalize()} split, in percent\n{summary_table(named, corpus.classes, paper)}")
+    if reason:
+        print(f"The paper is not shown beside: {reason}.")
+    if target:
+        with atomic(target) as file:
+            pd.concat(tables).to_csv(file, index=False)
+        print(f"Predictions are in {shown(target)}.")
+
+
+def _prediction_rows(name, corpus, split, log_prob):
+    """A row per utterance of `split`, in file order, with its log-probabilities (U, C)."""
+    rows = corpus.rows(split)
+    dialogue = [i for d in corpus.splits[split] for i in [corpus.ids[d]] * int(corpus.lengths[d])]
+    utterance = [u for d in corpus.splits[split] for u in range(int(corpus.lengths[d]))]
+    table = pd.DataFrame({"checkpoint": name, "dialogue": dialogue, "utterance": utterance})
+    table["speaker"] = [corpus.speakers[s] for s in corpus.speaker[rows]]
+    table["label"] = [corpus.classes[c] for c in corpus.label[rows]]
+    table["prediction"] = [corpus.classes[c] for c in log_prob.argmax(1)]
+    for c, kind in enumerate(corpus.classes):
+        table[f"log_prob_{kind}"] = log_prob[:, c].numpy()
+    return table

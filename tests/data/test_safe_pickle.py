@@ -1,0 +1,149 @@
+import collections
+import os
+import pickle
+import pickletools
+
+import numpy as np
+import pytest
+import torch
+
+from common.data import safe_pickle
+from common.errors import InputError
+
+VALUES = {
+    "float32": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+    "big endian": np.arange(3, dtype=">i4"),
+    "bool": np.array([True, False]),
+    "empty": np.zeros((0, 4), np.float16),
+    "text": np.array(["a", "bcd", "é"]),
+    "objects": np.array(["a", None, 3], object),
+    "scalar": np.float64(1.5),
+    "containers": {"a": [1, 2.5, (True, None)], "b": {3, 4}, 5: frozenset("x"), "c": bytearray(b"y"), "d": b"z"},
+    "ordered": collections.OrderedDict(a=1),
+    "default": collections.defaultdict(list, a=[1]),
+}
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(content):
+        (tmp_path / "features.pkl").write_bytes(content)
+        return safe_pickle.load(tmp_path / "features.pkl")
+
+    return read
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("name", VALUES)
+def test_arrays_and_containers_come_back(read, name, protocol):
+    value = VALUES[name]
+    found = read(pickle.dumps(value, protocol))
+    if isinstance(value, np.ndarray | np.generic):
+        assert found.dtype.newbyteorder("=") == value.dtype.newbyteorder("=")  # numpy may turn the bytes
+        np.testing.assert_array_equal(found, value)
+    else:
+        assert found == value
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_both_spellings_of_the_numpy_module(read, protocol):
+    new = pickle.dumps(VALUES["float32"], protocol)
+    assert b"numpy._core.multiarray" in new
+    if protocol == 4:  # here names are preceded by their lengths
+        old = new.replace(b"\x16numpy._core.multiarray", b"\x15numpy.core.multiarray")
+        at = old.index(b"\x95") + 1
+        old = old[:at] + (int.from_bytes(old[at : at + 8], "little") - 1).to_bytes(8, "little") + old[at + 8 :]
+    else:
+        old = new.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+    for content in (old, new):
+        np.testing.assert_array_equal(read(content), VALUES["float32"])
+
+
+def test_a_pickle_of_python_2(read):
+    """Protocol 2 of Python 2 stores the bytes of an array, and text, as 8-bit strings."""
+    values = np.array([1.0, -2.0], "<f4")
+    content = (
+        b"\x80\x02}U\x01\xe9cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+        b"(K\x01K\x02\x85cnumpy\ndtype\nU\x02f4K\x00K\x01\x87R(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+        b"\x89U\x08" + values.tobytes() + b"tbs."
+    )
+    pickletools.dis(content, out=open(os.devnull, "w"))  # noqa: SIM115
+    found = read(content)
+    assert list(found) == ["é"]
+    np.testing.assert_array_equal(found["é"], values)
+
+
+def test_torch_tensors(read):
+    tensor = torch.arange(6.0).reshape(2, 3).T
+    found = read(pickle.dumps({"a": [tensor]}))
+    assert torch.equal(found["a"][0], tensor)
+
+
+class Attack:
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+FOREIGN = {
+    "posix.system": Attack(os.system, "touch {0}"),
+    "builtins.eval": Attack(eval, "open('{0}', 'w')"),
+    "builtins.getattr": Attack(getattr, "x", "upper"),
+    "numpy.load": Attack(np.load, "{0}"),
+    "torch.serialization.load": Attack(torch.load, "{0}"),
+    "collections.Counter": collections.Counter("aab"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_anything_else_is_refused_by_name_and_not_run(tmp_path, name):
+    trace, path = tmp_path / "trace", tmp_path / "features.pkl"
+    value = FOREIGN[name]
+    if isinstance(value, Attack):
+        value = Attack(value.call[0], *(text.format(trace) for text in value.call[1]))
+    path.write_bytes(pickle.dumps(({"a": 1}, value)))
+    with pytest.raises(InputError, match=name) as error:
+        safe_pickle.load(path)
+    assert str(path) in str(error.value)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        # BUILD with a state for attributes, on a function that is allowed
+        (b"cnumpy\ndtype\n(N}U\x01xK\x01stb.", "a change of a function"),
+        (b"cnumpy\nndarray\nK\x05\x85R.", "a call of numpy.ndarray"),
+        (b"cnumpy.core.multiarray\n_reconstruct\ncbuiltins\nlist\nK\x00\x85U\x01b\x87R.", "an array of class"),
+        (b"cnumpy\ndtype\nU\x03O,O\x85R.", "numpy dtype 'O,O'"),
+        (b"c_codecs\nencode\nU\x01xU\x05rot13\x86R.", "the encoding 'rot13'"),
+    ],
+)
+def test_allowed_names_do_nothing_but_what_they_are_for(read, content, reason):
+    with pytest.raises(InputError, match=reason):
+        read(b"\x80\x02" + content)
+
+
+def test_an_array_with_too_few_values_is_refused(read):
+    content = pickle.dumps(np.zeros(4, np.float32), 2)
+    assert content.count(b"K\x04\x85") == 1
+    with pytest.raises(InputError, match=r"array of shape \(5,\) with 4 values"):
+        read(content.replace(b"K\x04\x85", b"K\x05\x85"))
+
+
+def test_a_file_cut_anywhere_is_named(tmp_path):
+    path, content = tmp_path / "features.pkl", pickle.dumps([VALUES["float32"], {"a": "b"}], 2)
+    for length in range(len(content)):
+        path.write_bytes(content[:length])
+        with pytest.raises(InputError, match=r"features\.pkl: not a complete pickle"):
+            safe_pickle.load(path)
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"nothing\.pkl: no such file"):
+        safe_pickle.load(tmp_path / "nothing.pkl")
+    with pytest.raises(InputError, match="not readable"):
+        safe_pickle.load(tmp_path)

@@ -1,0 +1,123 @@
+"""Properties of the whole network: what it may and may not see, lengths, orders, intermediate results."""
+
+import pytest
+import torch
+
+from common.data.batches import Batches
+from tests.small import WIDTHS, one_batch_of, random_corpus, small_network
+
+LENGTHS = [5, 1, 8, 3, 2]
+
+
+def outputs(network, corpus, size=100):
+    with torch.no_grad():
+        return torch.cat([network(batch) for batch in Batches(corpus, "test", size, "cpu")])
+
+
+@pytest.mark.parametrize("positions", [False, True])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_strict_sees_no_later_turn(positions, layers):
+    corpus, changed = random_corpus(LENGTHS), random_corpus(LENGTHS)
+    network = small_network(corpus, empty_history="strict", positions=positions, layers=layers)
+    at = corpus.offset[2] + 4  # in the middle of the third dialogue
+    for name in WIDTHS:
+        getattr(changed, name)[at : corpus.offset[3]] += 1
+    changed.speaker[at : corpus.offset[3]] += 1
+    before, after = outputs(network, corpus), outputs(network, changed)
+    different = (before - after).abs().amax(1) > 1e-5
+    assert not different[:at].any()
+    assert different[at : corpus.offset[3]].all()
+    assert not different[corpus.offset[3] :].any()
+
+
+@pytest.mark.parametrize("positions", [False, True])
+def test_strict_depends_neither_on_the_batch_nor_on_padding(positions):
+    corpus = random_corpus([*LENGTHS, 30])
+    network = small_network(corpus, empty_history="strict", positions=positions)
+    together = outputs(network, corpus)
+    for size in (1, 2, 3):
+        torch.testing.assert_close(outputs(network, corpus, size), together, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("positions", [False, True])
+def test_released_differs_from_strict_only_through_empty_histories(positions):
+    """Each dialogue alone has no padding; a query with history then sees the same under both rules. The emotion causes
+    of others can differ only where an empty history was before: there is none in the cause encoders.
+    """
+    corpus = random_corpus([9], speakers=2)
+    corpus.speaker[:] = [0, 1, 0, 1, 1, 0, 0, 1, 0]
+    nets = [small_network(corpus, empty_history=e, positions=positions) for e in ("released", "strict")]
+    released, strict = (outputs(net, corpus) for net in nets)
+    different = (released - strict).abs().amax(1) > 1e-5
+    assert different.tolist() == [True, True] + [False] * 7
+
+
+def test_released_depends_on_the_batch_where_history_is_empty():
+    """As the released code does: padding of a longer neighbour changes the first turn of each speaker."""
+    corpus = random_corpus([4, 12], speakers=2)
+    corpus.speaker[:4] = [0, 1, 0, 1]
+    network = small_network(corpus, empty_history="released")
+    different = (outputs(network, corpus, 1) - outputs(network, corpus, 2)).abs().amax(1) > 1e-6
+    assert different[:4].tolist() == [True, True, False, False]
+    assert not different[4:].any()
+
+
+@pytest.mark.parametrize("empty_history", ["released", "strict"])
+def test_dialogues_longer_than_the_released_table(empty_history):
+    corpus = random_corpus([450, 3])
+    network = small_network(corpus, empty_history=empty_history, positions=True)
+    assert outputs(network, corpus).isfinite().all()
+    alone = random_corpus([450])
+    if empty_history == "strict":
+        torch.testing.assert_close(outputs(network, alone), outputs(network, random_corpus([450])))
+
+
+def test_modality_order_cuts_visual_and_audio_as_the_release():
+    """[visual 5 | audio 7] cut as [7 | 5]: the audio map sees all visual and 2 audio columns, the visual map the rest."""
+    corpus, swapped = random_corpus([3, 2]), random_corpus([3, 2])
+    joined = torch.cat([torch.tensor(corpus.visual), torch.tensor(corpus.audio)], 1)
+    swapped.audio[:], swapped.visual[:] = joined[:, :7].numpy(), joined[:, 7:].numpy()
+    nets = [small_network(corpus, modality_order=order) for order in ("released", "aligned")]
+    torch.testing.assert_close(outputs(nets[0], corpus), outputs(nets[1], swapped), rtol=0, atol=1e-6)
+    assert (outputs(nets[0], corpus) - outputs(nets[1], corpus)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("empty_history", ["released", "strict"])
+def test_intermediate_results(empty_history):
+    corpus = random_corpus(LENGTHS)
+    n, longest = sum(LENGTHS), max(LENGTHS)
+    network, batch, trace = small_network(corpus, empty_history=empty_history), one_batch_of(corpus), {}
+    with torch.no_grad():
+        torch.testing.assert_close(network(batch, trace), network(batch))
+    rows = n if empty_history == "strict" else len(LENGTHS) * longest
+    assert trace["evidence_gate"].shape == trace["evidence"].shape == (rows, 24)
+    assert ((trace["evidence_gate"] > 0) & (trace["evidence_gate"] < 1)).all()
+    for route in ("self_emotion", "cross_emotion", "self_event", "cross_event"):
+        assert trace[f"{route}_candidate"].shape == trace[f"{route}_gate"].shape == (n, 24)
+    for block in ("emotion_encoder", "event_encoder", "self_emotion", "cross_emotion", "cross_event"):
+        (weights,) = trace[f"{block}_weights"]
+        assert weights.shape == (len(LENGTHS), 2, longest, longest)
+        totals = weights[2].sum(-1)  # the longest dialogue, where nothing is padding
+        assert ((totals - 1).abs().lt(1e-5) | totals.eq(0)).all()
+        assert totals.eq(0).any() == (empty_history == "strict" and not block.endswith("encoder"))
+
+
+def test_gates_and_candidates_give_the_classifier_input():
+    corpus = random_corpus(LENGTHS)
+    network, trace = small_network(corpus), {}
+    log_prob = network(one_batch_of(corpus), trace)
+    routes = ("self_emotion", "cross_emotion", "self_event", "cross_event")
+    gated = torch.cat([trace[f"{r}_gate"] * trace[f"{r}_candidate"] for r in routes], 1)
+    torch.testing.assert_close(network.classifier(gated).log_softmax(-1), log_prob)
+
+
+def test_dropout_only_in_training():
+    corpus = random_corpus(LENGTHS)
+    rates = {"evidence_dropout": 0.5, "attention_dropout": 0.1, "classifier_dropout": 0.5}
+    network, batch = small_network(corpus, **rates), one_batch_of(corpus)
+    assert torch.equal(network(batch), network(batch))
+    network.train()
+    assert not torch.equal(network(batch), network(batch))
+    for rate in rates:
+        network = small_network(corpus, **{rate: 0.5}).train()
+        assert not torch.equal(network(batch), network(batch)), rate

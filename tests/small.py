@@ -1,0 +1,54 @@
+"""Small conversations and networks, for tests that need no released sizes."""
+
+import numpy as np
+import torch
+
+from common.data.batches import Batches
+from common.data.corpus import FEATURES, Corpus, from_dialogues
+from common.data.synthetic import synthetic_corpus
+from common.network.ecerc import ECERC
+from common.settings import NetworkSettings
+
+WIDTHS = {"text": 12, "event": 10, "audio": 7, "visual": 5}
+
+
+def small_corpus(dataset="IEMOCAP", sizes=(9, 1, 3), turns=(2, 6), **changes):
+    return synthetic_corpus(dataset, sizes=sizes, turns=turns, widths=WIDTHS, **changes)
+
+
+def small_network(corpus, seed=0, **settings):
+    torch.manual_seed(seed)
+    values = {"hidden_width": 8, "heads": 2, "head_width": 4, "attention_dropout": 0.0} | settings
+    return ECERC(NetworkSettings(**values), corpus.widths, len(corpus.classes)).eval()
+
+
+def random_corpus(lengths, speakers=3, classes=4, seed=0):
+    """Dialogues of the given lengths with random features, all in the test split."""
+    rng = np.random.default_rng(seed)
+    n = sum(lengths)
+    return from_dialogues(
+        "random",
+        lengths=lengths,
+        ids=[f"d{i}" for i in range(len(lengths))],
+        split_sizes=(0, 0, len(lengths)),
+        label=rng.integers(classes, size=n),
+        speaker=rng.integers(speakers, size=n),
+        classes=[f"c{i}" for i in range(classes)],
+        speakers=[f"s{i}" for i in range(speakers)],
+        **{name: rng.standard_normal((n, WIDTHS[name])).astype(np.float32) for name in FEATURES},
+    )
+
+
+def same(a, b):
+    """Whether two corpora hold the same, whatever they were made of."""
+    for name in Corpus.__dataclass_fields__:
+        x, y = getattr(a, name), getattr(b, name)
+        if name != "sources" and not (np.array_equal(x, y) if isinstance(x, np.ndarray) else x == y):
+            return False
+    return True
+
+
+def one_batch_of(corpus, split="test"):
+    """All dialogues of a split as one batch on the CPU."""
+    (batch,) = Batches(corpus, split, len(corpus.ids), "cpu")
+    return batch

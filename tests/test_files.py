@@ -1,0 +1,24 @@
+import hashlib
+
+import pytest
+
+from common.files import atomic, sha256
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "results.csv"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), atomic(path) as file:
+        file.write("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nothing_is_to_be_seen_before_the_end(tmp_path):
+    path = tmp_path / "results.csv"
+    with atomic(path, "wb") as file:
+        file.write(b"new")
+        assert not path.exists()
+    assert path.read_bytes() == b"new"
+    assert sha256(path) == hashlib.sha256(b"new").hexdigest()

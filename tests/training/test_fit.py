@@ -1,0 +1,114 @@
+import math
+
+import pytest
+import torch
+
+from common.data.batches import Batches
+from common.errors import InputError
+from common.settings import TrainingSettings
+from common.training.evaluate import evaluate
+from common.training.fit import Selection, adam, fit, train_epoch
+from common.training.loss import focal_loss
+from tests.small import small_corpus, small_network
+
+
+def follow(patience, epochs):
+    selection = Selection(patience)
+    for epoch, (wf1, loss) in enumerate(epochs):
+        selection.update(epoch, wf1, loss)
+        if selection.stop:
+            break
+    return selection.epoch, epoch
+
+
+def test_the_first_best_epoch_after_rounding_is_selected():
+    assert follow(9, [(50.0, 1), (60.001, 1), (60.004, 1), (59.0, 1)]) == (1, 3)
+    assert follow(9, [(50.0, 1), (60.001, 1), (60.01, 1), (59.0, 1)]) == (2, 3)
+
+
+def test_stops_after_patience_epochs_without_a_better_f1_or_loss():
+    assert follow(3, [(50, 1), (49, 1), (48, 1), (47, 1), (90, 0.1)]) == (0, 3)
+    assert follow(3, [(50, 1), (49, 0.9), (48, 1), (47, 1), (46, 1), (90, 0.1)]) == (0, 4)
+    # equal to the best, or better by less than what rounding keeps, is not better
+    assert follow(2, [(50, 0.5), (50, 0.5), (50.004, 0.49996), (90, 0.1)]) == (0, 2)
+    # a loss has to beat the best one, not the one before
+    assert follow(2, [(50, 0.5), (40, 0.9), (40, 0.8), (90, 0.1)]) == (0, 2)
+
+
+def test_the_released_runs_end_where_the_rule_ends_them():
+    """110 epochs with the selected one at 59, as the golden table has it for IEMOCAP seed 2007."""
+    assert follow(50, [(min(e, 59), 1.0) for e in range(200)]) == (59, 109)
+
+
+@pytest.fixture
+def parts():
+    corpus = small_corpus("MELD", sizes=(6, 3, 3))
+    return corpus, Batches(corpus, "train", 2, "cpu"), Batches(corpus, "valid", 2, "cpu")
+
+
+def test_fit_leaves_the_selected_weights(parts):
+    corpus, train, valid = parts
+    settings = TrainingSettings(epochs=12, patience=12, learning_rate=3e-2)
+    torch.manual_seed(0)
+    network, rows = small_network(corpus), []
+    epoch = fit(network, train, valid, settings, corpus.classes, on_epoch=rows.append)
+    assert [row["epoch"] for row in rows] == list(range(12))
+    f1 = [round(row["valid_wf1"], 2) for row in rows]
+    assert epoch == f1.index(max(f1)) < 11
+    _, loss = evaluate(network, valid)
+    assert loss == pytest.approx(rows[epoch]["valid_loss"], rel=1e-5)
+    assert loss != pytest.approx(rows[-1]["valid_loss"], rel=1e-3)
+
+
+def test_losses_are_unweighted_means_over_batches(parts):
+    corpus, train, valid = parts
+    network = small_network(corpus)
+    losses = [focal_loss(network(batch), batch.label, 1.0).item() for batch in valid]
+    log_prob, loss = evaluate(network, valid, gamma=1.0)
+    assert len(losses) == 2
+    assert loss == pytest.approx(sum(losses) / 2)
+    assert log_prob.shape == (len(corpus.rows("valid")), 7)
+    still = TrainingSettings(learning_rate=1e-30)
+    loss, label, prediction = train_epoch(network, train, adam(network, still))
+    assert loss == pytest.approx(sum(focal_loss(network(b), b.label).item() for b in train) / len(train))
+    assert label.tolist() == corpus.label[corpus.rows("train")].tolist()
+    assert prediction.tolist() == torch.cat([network(batch).argmax(1) for batch in train]).tolist()
+
+
+def test_adam_spelled_out(parts):
+    """Two steps by the formulas of Adam with an L2 penalty, on a parameter with and on one without a gradient."""
+    corpus, train, _ = parts
+    settings = TrainingSettings(learning_rate=1e-2, weight_decay=0.1, batch_size=2)
+    network, reference = small_network(corpus), small_network(corpus)
+    optimizer = adam(network, settings)
+    state = {name: [p.detach().clone(), 0.0, 0.0] for name, p in reference.named_parameters()}
+    for step, batch in enumerate(list(train)[:2], start=1):
+        optimizer.zero_grad(set_to_none=False)
+        focal_loss(network(batch), batch.label).backward()
+        optimizer.step()
+        reference.load_state_dict({name: s[0] for name, s in state.items()})
+        reference.zero_grad()
+        focal_loss(reference(batch), batch.label).backward()
+        for name, p in reference.named_parameters():
+            value, first, second = state[name]
+            gradient = (0 if p.grad is None else p.grad) + 0.1 * value
+            first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
+            change = (first / (1 - 0.9**step)) / ((second / (1 - 0.999**step)).sqrt() + 1e-8)
+            state[name] = [value - 1e-2 * change, first, second]
+    assert reference.self_event.layers[0].query.weight.grad is None
+    for name, p in network.named_parameters():
+        torch.testing.assert_close(p.detach(), state[name][0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_loss_that_is_not_finite_is_named(parts):
+    corpus, train, valid = parts
+    with pytest.raises(InputError, match=r"IEMOCAP seed 3: the loss is not finite in epoch 0 .*--learning-rate"):
+        fit(
+            small_network(corpus),
+            train,
+            valid,
+            TrainingSettings(),
+            corpus.classes,
+            weight=torch.full((7,), math.nan),
+            title="IEMOCAP seed 3",
+        )

@@ -1,0 +1,159 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from common.data.batches import Batches
+from common.errors import InputError
+from common.network.released import load_released, save_released
+from common.settings import TrainingSettings
+from common.training import run
+from common.training.evaluate import evaluate
+from common.training.metrics import scores
+from common.training.run import build_network, train_run
+from tests.small import small_corpus
+
+CPU = torch.device("cpu")
+FILES = ["ECERC_MODEL.pkl", "ECERC_MODEL_2.pkl", "history.csv", "results.csv", "settings.yaml"]
+
+
+def settings(**changes):
+    values = {"hidden_width": 8, "heads": 2, "head_width": 4, "epochs": 4, "seeds": (5, 6), "learning_rate": 1e-2}
+    return TrainingSettings(**values | changes)
+
+
+@pytest.fixture
+def corpus():
+    return small_corpus("MELD", sizes=(8, 4, 4))
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_what_a_run_leaves(corpus, tmp_path):
+    tested = train_run(corpus, settings(), CPU, tmp_path / "run", synthetic=True)
+    assert sorted(content(tmp_path / "run")) == FILES
+    history, results = (pd.read_csv(tmp_path / "run" / name) for name in ("history.csv", "results.csv"))
+    columns = "seed epoch train_loss train_accuracy train_wf1 valid_loss valid_accuracy valid_wf1 seconds"
+    assert list(history) == columns.split()
+    assert list(zip(history.seed, history.epoch, strict=True)) == [(s, e) for s in (5, 6) for e in range(4)]
+    assert results.seed.tolist() == [5, 6]
+    for split in ("valid", "test"):
+        names = [f"{split}_{n}" for n in ("accuracy", "wf1", "macro_f1", *(f"f1_{c}" for c in corpus.classes))]
+        assert set(names) <= set(results)
+    written = yaml.safe_load((tmp_path / "run" / "settings.yaml").read_text())
+    assert written["hyperparameters"]["seeds"] == [5, 6]
+    assert TrainingSettings(**written["hyperparameters"]) == settings()
+    assert written["data"]["sha256"] == corpus.sources
+    assert written["versions"]["torch"] == torch.__version__
+
+    for k, name in enumerate(FILES[:2]):
+        network = build_network(settings(), corpus)
+        load_released(network, tmp_path / "run" / name)
+        for split in ("valid", "test"):
+            batches = Batches(corpus, split, settings().batch_size, "cpu")
+            log_prob, _ = evaluate(network, batches)
+            found = scores(batches.label, log_prob.argmax(1), corpus.classes)
+            assert results[f"{split}_wf1"][k] == pytest.approx(found["wf1"])
+            assert results[f"{split}_f1_joy"][k] == pytest.approx(found["f1"][4])
+        assert tested[k]["confusion"].tolist() == found["confusion"].tolist()
+        of_seed = history[history.seed == results.seed[k]].valid_wf1.round(2).tolist()
+        assert results.selected_epoch[k] == of_seed.index(max(of_seed))
+
+
+def test_the_same_seed_gives_the_same_results(corpus, tmp_path):
+    kwargs = {"evidence_dropout": 0.2, "classifier_dropout": 0.2}
+    train_run(corpus, settings(**kwargs), CPU, tmp_path / "a")
+    train_run(corpus, settings(**kwargs, seeds=(6,)), CPU, tmp_path / "b")
+    a, b = (pd.read_csv(tmp_path / name / "results.csv") for name in "ab")
+    pd.testing.assert_frame_equal(a[a.seed == 6].reset_index(drop=True), b)
+    assert not a.iloc[0, 2:].equals(a.iloc[1, 2:])
+
+
+def test_a_folder_with_results_is_refused_unless_told(corpus, tmp_path):
+    folder = tmp_path / "run"
+    train_run(corpus, settings(), CPU, folder)
+    before = content(folder)
+    with pytest.raises(InputError, match=r"holds a run already .*--overwrite"):
+        train_run(corpus, settings(seeds=(7,)), CPU, folder)
+    assert content(folder) == before
+    (folder / "notes.txt").write_text("mine")
+    train_run(corpus, settings(seeds=(7,)), CPU, folder, overwrite=True)
+    assert sorted(content(folder)) == ["ECERC_MODEL.pkl", "history.csv", "notes.txt", "results.csv", "settings.yaml"]
+    with pytest.raises(InputError, match="found a file; expected a folder"):
+        train_run(corpus, settings(), CPU, folder / "notes.txt", overwrite=True)
+
+
+def test_weights_that_do_not_fit_leave_an_old_run_alone(corpus, tmp_path):
+    train_run(corpus, settings(), CPU, tmp_path)
+    before = content(tmp_path)
+    save_released(build_network(settings(hidden_width=4), corpus), tmp_path.parent / "other.pkl")
+    with pytest.raises(InputError, match="has shape"):
+        train_run(corpus, settings(), CPU, tmp_path, initial_weights=tmp_path.parent / "other.pkl", overwrite=True)
+    assert content(tmp_path) == before
+
+
+def test_initial_weights_start_every_seed(corpus, tmp_path):
+    start = build_network(settings(), corpus)
+    save_released(start, tmp_path / "start.pkl")
+    still = settings(learning_rate=1e-30, weight_decay=0.0, attention_dropout=0.0)
+    train_run(corpus, still, CPU, tmp_path / "run", initial_weights=tmp_path / "start.pkl")
+    for name in FILES[:2]:
+        network = build_network(still, corpus)
+        load_released(network, tmp_path / "run" / name)
+        for key, tensor in network.state_dict().items():
+            torch.testing.assert_close(tensor, start.state_dict()[key], rtol=0, atol=1e-12)
+
+
+def test_stopping_loses_nothing_that_is_finished(corpus, tmp_path, monkeypatch):
+    """Ctrl-C in the third epoch of the second seed."""
+    done, fit = [], run.fit
+
+    def interrupted(*args, on_epoch, **kwargs):
+        def on_epoch_then_stop(row):
+            on_epoch(row)
+            done.append(row)
+            if len(done) == 4 + 3:
+                raise KeyboardInterrupt
+
+        return fit(*args, on_epoch=on_epoch_then_stop, **kwargs)
+
+    monkeypatch.setattr(run, "fit", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="1 of 2 seeds are finished in"):
+        train_run(corpus, settings(), CPU, tmp_path / "run")
+    assert sorted(content(tmp_path / "run")) == [FILES[0], *FILES[2:]]
+    assert pd.read_csv(tmp_path / "run" / "results.csv").seed.tolist() == [5]
+    assert pd.read_csv(tmp_path / "run" / "history.csv").seed.tolist() == [5] * 4 + [6] * 3
+
+
+def test_selection_never_sees_the_test_split(corpus, tmp_path):
+    """With other test labels and features, everything but the test scores is the same, weights included."""
+    train_run(corpus, settings(), CPU, tmp_path / "a")
+    rows = corpus.rows("test")
+    corpus.label[rows] = (corpus.label[rows] + 1) % 7
+    corpus.text[rows] += 1
+    train_run(corpus, settings(), CPU, tmp_path / "b")
+    a, b = content(tmp_path / "a"), content(tmp_path / "b")
+    for name in FILES[:2]:
+        x, y = (torch.load(tmp_path / run / name, weights_only=True) for run in "ab")
+        assert all(torch.equal(x[key], y[key]) for key in x)
+    drop = ["seconds"]
+    history = [pd.read_csv(tmp_path / run / "history.csv").drop(columns=drop) for run in "ab"]
+    pd.testing.assert_frame_equal(*history)
+    assert a["results.csv"] != b["results.csv"]
+
+
+def test_test_is_evaluated_once_per_seed(corpus, tmp_path, monkeypatch):
+    seen, original = [], run.evaluate
+
+    def counting(network, batches, *args):
+        seen.append(len(batches.label))
+        return original(network, batches, *args)
+
+    monkeypatch.setattr(run, "evaluate", counting)
+    train_run(corpus, settings(), CPU, tmp_path)
+    sizes = [len(corpus.rows(split)) for split in ("valid", "test")]
+    assert len(set(sizes)) == 2
+    np.testing.assert_array_equal(seen, sizes * 2)
