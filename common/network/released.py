@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections import OrderedDict
 from pathlib import Path
 
@@ -96,7 +97,8 @@ def _read(path):
     except OSError as error:
         raise InputError(f"{path}: not readable ({error.strerror}); check the path and its rights") from None
     try:
-        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # what is odd about the file is said below
+            found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile file can raise nearly anything
         reason = " ".join(str(error).split())[:200]
         raise InputError(

@@ -99,7 +99,8 @@ def train_run(corpus, settings, device, output, *, synthetic=False, initial_weig
     batches = {s: Batches(corpus, s, settings.batch_size, device) for s in ("valid", "test")}
     batches["train"] = Batches(corpus, "train", settings.batch_size, device, shuffling if settings.shuffle else None)
     history, results, tested = [], [], []
-    for index, seed in enumerate(settings.seeds):
+
+    def train_seed(index, seed):
         torch.manual_seed(seed)
         shuffling.manual_seed(seed)
         network = build_network(settings, corpus)
@@ -107,23 +108,12 @@ def train_run(corpus, settings, device, output, *, synthetic=False, initial_weig
             network.load_state_dict(start.state_dict())
         network.to(device)
 
-        def on_epoch(row, seed=seed):
+        def on_epoch(row):
             history.append({"seed": seed} | row)
             folder.write_table(HISTORY, history)
 
-        try:
-            epoch = fit(
-                network,
-                batches["train"],
-                batches["valid"],
-                settings,
-                corpus.classes,
-                weight,
-                title=f"{corpus.name} seed {seed} ({index + 1}/{len(settings.seeds)})",
-                on_epoch=on_epoch,
-            )
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"{index} of {len(settings.seeds)} seeds are finished in {folder.path}") from None
+        title = f"{corpus.name} seed {seed} ({index + 1}/{len(settings.seeds)})"
+        epoch = fit(network, batches["train"], batches["valid"], settings, corpus.classes, weight, title, on_epoch)
         evaluated = {}
         for split in ("valid", "test"):
             log_prob, _ = evaluate(network, batches[split], settings.focal_gamma, weight)
@@ -132,4 +122,11 @@ def train_run(corpus, settings, device, output, *, synthetic=False, initial_weig
         results.append(result_row(seed, epoch, evaluated, corpus.classes))
         folder.write_table(RESULTS, results)
         tested.append(evaluated["test"])
+
+    try:
+        for index, seed in enumerate(settings.seeds):
+            train_seed(index, seed)
+    except KeyboardInterrupt:
+        done = f"{len(results)} of {len(settings.seeds)} seeds are finished in {folder.path}"
+        raise KeyboardInterrupt(done) from None
     return tested

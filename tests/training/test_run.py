@@ -111,14 +111,16 @@ def test_stopping_loses_nothing_that_is_finished(corpus, tmp_path, monkeypatch):
     """Ctrl-C in the third epoch of the second seed."""
     done, fit = [], run.fit
 
-    def interrupted(*args, on_epoch, **kwargs):
+    def interrupted(*args):
+        *args, on_epoch = args
+
         def on_epoch_then_stop(row):
             on_epoch(row)
             done.append(row)
             if len(done) == 4 + 3:
                 raise KeyboardInterrupt
 
-        return fit(*args, on_epoch=on_epoch_then_stop, **kwargs)
+        return fit(*args, on_epoch_then_stop)
 
     monkeypatch.setattr(run, "fit", interrupted)
     with pytest.raises(KeyboardInterrupt, match="1 of 2 seeds are finished in"):

@@ -1,0 +1,255 @@
+"""The four scripts as a user runs them, on small conversations written in the released layout."""
+
+import re
+import runpy
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from common.data import iemocap, meld
+from tests.small import small_corpus
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = ["--hidden-width", "8", "--heads", "2", "--head-width", "4", "--epochs", "2", "--learning-rate", "0.01"]
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory):
+    """A copy of the project, with data in it."""
+    place = tmp_path_factory.mktemp("place")
+    for name in ("common", "IEMOCAP", "MELD"):
+        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__", "runs", "*.pkl"))
+    iemocap.write(small_corpus("IEMOCAP", sizes=(18, 2, 5)), place / "data" / "iemocap")
+    meld.write(small_corpus("MELD", sizes=(12, 3, 5)), place / "data" / "meld")
+    return place
+
+
+def call(folder, *words, status=0):
+    done = subprocess.run([sys.executable, *map(str, words)], cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == status, done.stderr
+    return done
+
+
+@pytest.fixture
+def refused(place, monkeypatch, capsys):
+    """The one line that a wrong call ends in, with status 2; run in this process, which saves starting another."""
+
+    def refused(folder, script, *words):
+        monkeypatch.chdir(folder)
+        words = ["--data-dir", place / "data", *words]
+        monkeypatch.setattr(sys, "argv", [script, *map(str, words)])
+        monkeypatch.setattr(sys, "path", [*sys.path])
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_path(script, run_name="__main__")
+        error = capsys.readouterr().err
+        assert stop.value.code == 2
+        assert re.fullmatch(r"(train|inference)\.py: error: [^\n]+\n", error), error
+        return error
+
+    return refused
+
+
+@pytest.fixture(scope="session")
+def run(place):
+    """A finished run of MELD in the default folder, made from inside the script's folder."""
+    done = call(place / "MELD", "train.py", *SMALL, "--empty-history", "strict", "--batch-size", 4)
+    (run,) = (place / "MELD" / "runs").iterdir()
+    assert str(run.name) in done.stdout
+    assert "seed 2 (3/3)" in done.stderr
+    return run
+
+
+def test_train_then_inference(place, run):
+    """inference.py finds the newest run, uses its settings, and arrives at the scores that training wrote down."""
+    done = call(place / "MELD", "inference.py", "--predictions", run / "predictions.csv")
+    assert f"of the newest run, runs/{run.name} (3)" in done.stdout
+    assert "Trained with empty_history strict, which counts here (top of the script: released)." in done.stdout
+    results = pd.read_csv(run / "results.csv")
+    lines = {line.split("  ")[0]: line for line in done.stdout.split("Test split")[1].splitlines()}
+    for name, column in (("accuracy", "test_accuracy"), ("weighted F1", "test_wf1"), ("F1 joy", "test_f1_joy")):
+        values = results[column]
+        printed = re.findall(r"\d+\.\d\d", lines[name])
+        assert printed[:3] == [f"{v:.2f}" for v in values]
+        assert printed[3:] == [f"{values.mean():.2f}", f"{values.std(ddof=1):.2f}"]
+
+    rows = pd.read_csv(run / "predictions.csv")
+    corpus = small_corpus("MELD", sizes=(12, 3, 5))
+    test = corpus.rows("test")
+    columns = ["checkpoint", "dialogue", "utterance", "speaker", "label", "prediction"]
+    assert list(rows) == columns + [f"log_prob_{c}" for c in corpus.classes]
+    assert rows.checkpoint.tolist() == np.repeat([f"ECERC_MODEL{k}.pkl" for k in ("", "_2", "_3")], len(test)).tolist()
+    first = rows[: len(test)]
+    assert first.label.tolist() == [corpus.classes[c] for c in corpus.label[test]]
+    assert first.speaker.tolist() == corpus.speaker[test].tolist()
+    lengths = corpus.lengths[corpus.splits["test"]]
+    assert first.dialogue.tolist() == np.repeat([corpus.ids[d] for d in corpus.splits["test"]], lengths).tolist()
+    assert first.utterance.tolist() == [u for n in lengths for u in range(n)]
+    log_prob = rows[[f"log_prob_{c}" for c in corpus.classes]].to_numpy()
+    np.testing.assert_allclose(np.exp(log_prob).sum(1), 1, rtol=1e-5)
+    assert rows.prediction.tolist() == [corpus.classes[c] for c in log_prob.argmax(1)]
+    assert 100 * (first.label == first.prediction).mean() == pytest.approx(results.test_accuracy[0])
+
+
+def test_from_anywhere_by_path(place, run, tmp_path):
+    words = [place / "MELD" / "inference.py", "--split", "valid", "--checkpoints", run / "ECERC_MODEL_2.pkl"]
+    done = call(tmp_path, *words)
+    assert f"{pd.read_csv(run / 'results.csv').valid_wf1[1]:.2f}" in done.stdout
+    out = tmp_path / "out"
+    call(tmp_path, place / "IEMOCAP" / "train.py", *SMALL, "--seeds", 4, "--output", out, "--data-dir", place / "data")
+    assert sorted(p.name for p in out.iterdir()) == ["ECERC_MODEL.pkl", "history.csv", "results.csv", "settings.yaml"]
+    call(tmp_path, place / "IEMOCAP" / "inference.py", "--checkpoints", out / "ECERC_MODEL.pkl")
+
+
+def test_the_files_beside_the_script_come_first(place, run):
+    beside = [place / "MELD" / name for name in ("ECERC_MODEL.pkl", "ECERC_MODEL_2.pkl")]
+    for path in beside:
+        shutil.copy(run / path.name, path)
+    try:
+        words = [*SMALL[:6], "--batch-size", 4, "--empty-history", "strict"]
+        done = call(place / "MELD", "inference.py", *words)
+        assert "Checkpoints beside MELD/inference.py (2 of 3): ECERC_MODEL.pkl, ECERC_MODEL_2.pkl" in done.stdout
+    finally:
+        for path in beside:
+            path.unlink()
+
+
+def test_every_option_reaches_the_run(place, tmp_path):
+    """Also switched off, and the values of all others are those at the top of the script."""
+    words = "--no-shuffle --evidence-dropout 0.25 --attention-dropout 0 --classifier-dropout 0.1 --class-weights train"
+    words += " --modality-order aligned --labels sentiment --seeds 8 9 --batch-size 5"
+    call(place / "MELD", "train.py", *SMALL, *words.split(), "--output", tmp_path / "run")
+    written = yaml.safe_load((tmp_path / "run" / "settings.yaml").read_text())
+    expected = {
+        "shuffle": False,
+        "evidence_dropout": 0.25,
+        "attention_dropout": 0.0,
+        "classifier_dropout": 0.1,
+        "class_weights": "train",
+        "modality_order": "aligned",
+        "labels": "sentiment",
+        "seeds": [8, 9],
+        "batch_size": 5,
+        "focal_gamma": 1.0,
+        "patience": 20,
+        "weight_decay": 2e-4,
+    }
+    assert expected.items() <= written["hyperparameters"].items()
+    assert written["data"]["classes"] == ["neutral", "positive", "negative"]
+    state = torch.load(tmp_path / "run" / "ECERC_MODEL_2.pkl", weights_only=True)
+    assert state["smax_fc.bias"].shape == (3,)
+    done = call(place / "MELD", "inference.py", "--checkpoints", tmp_path / "run" / "ECERC_MODEL.pkl")
+    assert "F1 negative" in done.stdout
+
+
+def test_initial_weights(place, run, tmp_path):
+    words = [*SMALL[:6], "--seeds", 1, "--epochs", 1, "--learning-rate", 1e-30, "--weight-decay", 0]
+    start = run / "ECERC_MODEL.pkl"
+    call(place / "MELD", "train.py", *words, "--initial-weights", start, "--output", tmp_path / "run")
+    a, b = (torch.load(path, weights_only=True) for path in (start, tmp_path / "run" / "ECERC_MODEL.pkl"))
+    assert all(torch.allclose(a[name], b[name], rtol=0, atol=1e-12) for name in a)
+
+
+def test_synthetic_needs_no_data(place, tmp_path):
+    words = ["--synthetic", "--seeds", 3, "--epochs", 1, "--batch-size", 16, "--data-dir", tmp_path]
+    call(place / "IEMOCAP", "train.py", *words, "--output", tmp_path / "run")
+    checkpoint = tmp_path / "run" / "ECERC_MODEL.pkl"
+    assert (
+        "synthetic conversations"
+        in call(place / "IEMOCAP", "inference.py", "--synthetic", "--checkpoints", checkpoint).stdout
+    )
+
+
+@pytest.mark.parametrize("script", [f"{d}/{s}.py" for d in ("IEMOCAP", "MELD") for s in ("train", "inference")])
+def test_help_explains_every_option(place, script):
+    text = " ".join(call(place, script, "--help").stdout.split())
+    top = (place / script).read_text()
+    for name in re.findall(r"^    (\w+)=", top, re.MULTILINE):
+        assert re.search(rf"--{name.replace('_', '-')}\b", text), name
+    for name in ("--data-dir", "--device", "--synthetic", "--overwrite"):
+        assert name in text
+
+
+def test_without_data_the_missing_files_are_listed(place, refused, tmp_path):
+    line = refused(place / "IEMOCAP", "train.py", "--data-dir", tmp_path)
+    for name in iemocap.FILES:
+        assert name in line
+    assert str(tmp_path / "iemocap") in line
+    assert "drive.google.com" in line
+    assert "--synthetic" in line
+    assert not (place / "IEMOCAP" / "runs").exists()
+
+
+def test_what_a_user_can_get_wrong(place, run, refused, tmp_path):
+    meld_folder = place / "MELD"
+    assert "--epochs: found 0" in refused(meld_folder, "train.py", "--epochs", "0")
+    assert "--modality-order" in refused(place / "IEMOCAP", "train.py", "--modality-order", "aligned")
+    assert "unrecognized arguments: --learning-rte" in refused(meld_folder, "train.py", "--learning-rte", "1")
+    assert "--device: found 'gpu'" in refused(meld_folder, "train.py", "--device", "gpu")
+    assert "holds a run already" in refused(meld_folder, "train.py", "--output", run)
+    assert "no such checkpoint" in refused(meld_folder, "inference.py", "--checkpoints", "nothing.pkl")
+    assert "no such checkpoint" in refused(meld_folder, "train.py", "--initial-weights", "nothing.pkl", *SMALL)
+    checkpoint = run / "ECERC_MODEL.pkl"
+    assert "trained on MELD" in refused(place / "IEMOCAP", "inference.py", "--checkpoints", checkpoint)
+    shutil.copy(checkpoint, tmp_path / "alone.pkl")
+    assert "has shape" in refused(meld_folder, "inference.py", "--checkpoints", tmp_path / "alone.pkl")
+    assert "stands twice" in refused(meld_folder, "inference.py", "--checkpoints", checkpoint, checkpoint)
+    (tmp_path / "taken.csv").write_text("mine")
+    line = refused(meld_folder, "inference.py", "--checkpoints", checkpoint, "--predictions", tmp_path / "taken.csv")
+    assert "exists already" in line
+    assert (tmp_path / "taken.csv").read_text() == "mine"
+    line = refused(meld_folder, "inference.py", "--checkpoints", checkpoint, "--predictions", tmp_path / "no" / "p.csv")
+    assert "there is no folder" in line
+    assert "no checkpoints here" in refused(place / "IEMOCAP", "inference.py")
+    line = refused(meld_folder, "inference.py", "--checkpoints", place / "data" / "meld" / meld.FILE)
+    assert f"{meld.FILE}: not a complete checkpoint of weights only" in line
+    (tmp_path / "settings.yaml").write_text("[1, 2")
+    assert "settings.yaml: not readable as YAML" in refused(
+        meld_folder, "inference.py", "--checkpoints", tmp_path / "alone.pkl"
+    )
+
+
+def test_wrong_calls_end_in_status_2_for_the_shell_too(place):
+    done = call(place / "MELD", "train.py", "--epochs", "0", status=2)
+    assert done.stderr == "train.py: error: --epochs: found 0; expected a finite number of at least 1\n"
+
+
+def test_ctrl_c(place, tmp_path):
+    """The first seed is finished, the second is not: what is there stays, and the status says what happened."""
+    run = tmp_path / "run"
+    words = [*SMALL[:6], "--epochs", 40, "--patience", 40, "--seeds", 0, 1, "--output", run]
+    command = [sys.executable, "train.py", *map(str, words)]
+    process = subprocess.Popen(command, cwd=place / "MELD", stderr=subprocess.PIPE, text=True)
+    while not (run / "results.csv").exists() and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert error.splitlines()[-1] == f"train.py: stopped by Ctrl-C; 1 of 2 seeds are finished in {run}"
+    assert sorted(p.name for p in run.iterdir()) == ["ECERC_MODEL.pkl", "history.csv", "results.csv", "settings.yaml"]
+    assert pd.read_csv(run / "results.csv").seed.tolist() == [0]
+
+
+def test_checkpoints_that_were_trained_differently(place, run, refused, tmp_path):
+    words = [*SMALL, "--seeds", 0, "--batch-size", 4, "--empty-history", "released", "--output", tmp_path / "run"]
+    call(place / "MELD", "train.py", *words)
+    both = [run / "ECERC_MODEL.pkl", tmp_path / "run" / "ECERC_MODEL.pkl"]
+    line = refused(place / "MELD", "inference.py", "--checkpoints", *both)
+    assert "trained with different --empty-history" in line
+    call(place / "MELD", "inference.py", "--checkpoints", *both, "--empty-history", "strict")
+
+
+def test_a_wrong_value_at_the_top_of_a_script(place, refused):
+    shutil.copytree(place / "MELD", place / "EDITED", ignore=shutil.ignore_patterns("runs"))
+    script = place / "EDITED" / "train.py"
+    script.write_text(script.read_text().replace("patience=20", "patiense=20"))
+    assert "no hyperparameter is called 'patiense'" in refused(place / "EDITED", "train.py")
+    shutil.rmtree(place / "EDITED")
