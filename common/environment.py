@@ -14,7 +14,7 @@ from common.errors import InputError
 PACKAGES = ("torch", "numpy", "scikit-learn", "pandas", "tqdm", "PyYAML", "matplotlib", "scipy", "joblib")
 
 
-def choose_device(name="auto"):
+def choose_device(name: str = "auto") -> torch.device:
     """The torch.device for 'auto' (CUDA where there is one, else CPU), 'cpu', 'cuda', 'cuda:N' or 'mps'.
 
     Raises InputError for another name, and for a device that is not there.
@@ -33,14 +33,14 @@ def choose_device(name="auto"):
     return device
 
 
-def device_name(device):
+def device_name(device: torch.device) -> str:
     """What the device is, in words."""
     if device.type == "cuda":
         return f"{device}: {torch.cuda.get_device_name(device)}"
     return f"{device}: {_processor()}, {torch.get_num_threads()} threads"
 
 
-def versions():
+def versions() -> dict[str, str]:
     """Python and package versions, by name."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
@@ -51,7 +51,7 @@ def versions():
     return found
 
 
-def describe():
+def describe() -> dict[str, str]:
     """System, processor, memory, GPUs, driver, CUDA, and `versions()`, by name."""
     kernel = re.match(r"[\d.]*\d", platform.release())
     about = {

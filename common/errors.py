@@ -1,6 +1,7 @@
 """Errors that a user can cause and mend."""
 
 import sys
+from collections.abc import Callable
 
 
 class InputError(Exception):
@@ -10,7 +11,7 @@ class InputError(Exception):
     """
 
 
-def run_script(main, name):
+def run_script(main: Callable[[], None], name: str) -> None:
     """Call `main()`; end user errors in one line on standard error with exit status 2, Ctrl-C with 130."""
     try:
         main()

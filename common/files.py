@@ -3,12 +3,14 @@
 import hashlib
 import os
 import secrets
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 
 @contextmanager
-def atomic(path, mode="w"):
+def atomic(path: str | Path, mode: str = "w") -> Iterator[IO]:
     """Open a new file that takes `path`'s place when the block ends well, and leaves no trace when it does not.
 
     Safe when several processes write the same path: the last one to finish wins, with a whole file.
@@ -26,7 +28,7 @@ def atomic(path, mode="w"):
         temporary.unlink(missing_ok=True)
 
 
-def sha256(path):
+def sha256(path: str | Path) -> str:
     """SHA-256 of a file, as a hexadecimal string."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,6 +9,7 @@ import math
 import operator
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 import yaml
 
@@ -85,6 +86,9 @@ class TrainingSettings(EvaluationSettings):
     )
 
 
+Settings = TypeVar("Settings", bound=NetworkSettings)
+
+
 def _checked(f, value):
     """`value` converted to the type of field `f`. Raises InputError where that or its bounds are missed."""
     option, rule = "--" + f.name.replace("_", "-"), f.metadata
@@ -117,7 +121,7 @@ def _checked(f, value):
     return value
 
 
-def build(kind, values, where):
+def build(kind: type[Settings], values: dict[str, Any], where: object) -> Settings:
     """Settings of class `kind` from a dict. Raises InputError for names that do not exist, naming `where`."""
     known = {f.name for f in fields(kind)}
     unknown = sorted(set(values) - known)
@@ -133,7 +137,7 @@ class OneLineParser(argparse.ArgumentParser):
         raise InputError(f"{message}; see --help")
 
 
-def add_options(parser, kind, values):
+def add_options(parser: argparse.ArgumentParser, kind: type[NetworkSettings], values: dict[str, Any]) -> None:
     """Give `parser` an option for each hyperparameter of `kind` named in `values`, which holds the defaults."""
     group = parser.add_argument_group("hyperparameters (defaults stand at the top of the script)")
     for f in fields(kind):
@@ -151,7 +155,7 @@ def add_options(parser, kind, values):
         group.add_argument(option, default=argparse.SUPPRESS, help=text.replace("%", "%%"), **how)
 
 
-def given_options(arguments, kind):
+def given_options(arguments: argparse.Namespace, kind: type[NetworkSettings]) -> dict[str, Any]:
     """The hyperparameters of `kind` that were given on the command line, as a dict."""
     return {f.name: getattr(arguments, f.name) for f in fields(kind) if hasattr(arguments, f.name)}
 
@@ -160,7 +164,7 @@ def _words(value):
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def read_yaml(path):
+def read_yaml(path: str | Path) -> dict:
     """The mapping in YAML file `path`. Raises InputError where it is missing or holds something else."""
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))

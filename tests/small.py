@@ -22,7 +22,7 @@ def small_network(corpus, seed=0, **settings):
     return ECERC(NetworkSettings(**values), corpus.widths, len(corpus.classes)).eval()
 
 
-def random_corpus(lengths, speakers=3, classes=4, seed=0):
+def random_corpus(lengths, speakers=3, classes=4, seed=0, widths=WIDTHS):
     """Dialogues of the given lengths with random features, all in the test split."""
     rng = np.random.default_rng(seed)
     n = sum(lengths)
@@ -35,7 +35,7 @@ def random_corpus(lengths, speakers=3, classes=4, seed=0):
         speaker=rng.integers(speakers, size=n),
         classes=[f"c{i}" for i in range(classes)],
         speakers=[f"s{i}" for i in range(speakers)],
-        **{name: rng.standard_normal((n, WIDTHS[name])).astype(np.float32) for name in FEATURES},
+        **{name: rng.standard_normal((n, widths[name])).astype(np.float32) for name in FEATURES},
     )
 
 

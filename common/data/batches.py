@@ -4,13 +4,14 @@ B dialogues, L utterances in the longest of them, N real utterances. Utterances 
 dialogue after dialogue; a Layout knows where each stands in the padded grid (B, L).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from common.data.corpus import FEATURES
+from common.data.corpus import FEATURES, Corpus
 
 
 @dataclass(frozen=True)
@@ -25,23 +26,23 @@ class Layout:
     longest: int
     place: Tensor | None
 
-    def whole(self):
+    def whole(self) -> "Layout":
         """The same grid with a row for every position, padding included."""
         return Layout(self.length, self.longest, None)
 
-    def pad(self, rows):
+    def pad(self, rows: Tensor) -> Tensor:
         """Rows (R, m) in the grid, (B, L, m), zeros elsewhere."""
         if self.place is not None:
             grid = rows.new_zeros(len(self.length) * self.longest, rows.shape[1])
             rows = grid.index_copy(0, self.place, rows)
         return rows.view(len(self.length), self.longest, -1)
 
-    def pack(self, grid):
+    def pack(self, grid: Tensor) -> Tensor:
         """The rows (R, m) of a grid (B, L, m)."""
         rows = grid.reshape(len(self.length) * self.longest, -1)
         return rows if self.place is None else rows[self.place]
 
-    def position(self):
+    def position(self) -> Tensor:
         """(R,) position of each row in its dialogue."""
         if self.place is not None:
             return self.place % self.longest
@@ -68,7 +69,14 @@ class Batches:
     Iterating follows the file order, or with a `generator` (of torch, on the CPU) a new random order each time.
     """
 
-    def __init__(self, corpus, split, size, device, generator=None):
+    def __init__(
+        self,
+        corpus: Corpus,
+        split: str,
+        size: int,
+        device: torch.device | str,
+        generator: torch.Generator | None = None,
+    ):
         self._dialogues, self._size, self._device = np.array(corpus.splits[split]), size, device
         self._generator, self._offset, self._lengths = generator, corpus.offset, corpus.lengths
         self._rows = torch.from_numpy(corpus.rows(split))
@@ -81,14 +89,14 @@ class Batches:
         }
 
     @property
-    def label(self):
+    def label(self) -> Tensor:
         """Labels of the split in file order, (U,), on the CPU."""
         return self._tensors["label"].cpu()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return -(-len(self._dialogues) // self._size)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Batch]:
         order = np.arange(len(self._dialogues))
         if self._generator is not None:
             order = torch.randperm(len(order), generator=self._generator).numpy()

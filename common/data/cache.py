@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import zipfile
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from common.files import atomic, sha256
 VERSION = 1  # of the content; raise it when a reader changes what it makes of the same files
 
 
-def cached(read, folder, files):
+def cached(read: Callable[[Path], Corpus], folder: str | Path, files: Sequence[str]) -> tuple[Corpus, str]:
     """The Corpus that `read(folder)` makes of `files` (names in `folder`), from its cache where that still holds.
 
     A cache holds as long as size and change times of all sources stay what they were when they were read. Several

@@ -3,7 +3,9 @@
 U utterances in all dialogues together, dialogue after dialogue.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from common.errors import InputError
 
 FEATURES = ("text", "event", "audio", "visual")
 SPLITS = ("train", "valid", "test")
+SENTIMENTS = ["neutral", "positive", "negative"]
 
 
 @dataclass(frozen=True)
@@ -43,33 +46,35 @@ class Corpus:
     sources: dict[str, str] = field(default_factory=dict)
 
     @property
-    def widths(self):
+    def widths(self) -> dict[str, int]:
         """Feature name to width."""
         return {name: getattr(self, name).shape[1] for name in FEATURES}
 
     @property
-    def lengths(self):
+    def lengths(self) -> np.ndarray:
         """Utterances of each dialogue, (dialogues,)."""
         return np.diff(self.offset)
 
-    def rows(self, split):
+    def rows(self, split: str) -> np.ndarray:
         """Positions of the utterances of `split`, dialogue after dialogue in file order."""
         return np.concatenate([np.arange(self.offset[i], self.offset[i + 1]) for i in self.splits[split]])
 
-    def with_sentiment(self, classes=("neutral", "positive", "negative")):
+    def with_sentiment(self) -> "Corpus":
         """The same conversations labelled by sentiment. Raises InputError where there is no such labelling."""
         if self.sentiment is None:
             raise InputError(f"--labels sentiment: {self.name} has no sentiment labels; expected --labels emotion")
-        return replace(self, label=self.sentiment, classes=list(classes))
+        return replace(self, label=self.sentiment, classes=SENTIMENTS)
 
-    def describe(self):
+    def describe(self) -> str:
         """One line: dialogues, utterances and widths."""
         parts = ", ".join(f"{len(self.splits[s])} {s}" for s in SPLITS)
         widths = ", ".join(f"{name} {width}" for name, width in self.widths.items())
         return f"{self.name}: {len(self.label):,} utterances in {len(self.ids)} dialogues ({parts}); features {widths}"
 
 
-def from_dialogues(name, *, lengths, ids, split_sizes, **arrays):
+def from_dialogues(
+    name: str, *, lengths: Sequence[int], ids: Iterable, split_sizes: Sequence[int], **arrays: Any
+) -> Corpus:
     """A Corpus whose dialogues stand in the order train, valid, test, `split_sizes` of each."""
     ends = np.cumsum(split_sizes)
     splits = {s: list(range(end - n, end)) for s, n, end in zip(SPLITS, split_sizes, ends, strict=True)}

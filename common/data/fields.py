@@ -14,7 +14,7 @@ class FeatureFile:
     Only the positions in `names` are kept. Raises InputError for a file that is not such a tuple.
     """
 
-    def __init__(self, path, count, names):
+    def __init__(self, path: str | Path, count: int, names: dict[int, str]):
         self.path, self.names = Path(path), names
         content = safe_pickle.load(path)
         if not isinstance(content, tuple | list):
@@ -23,13 +23,13 @@ class FeatureFile:
             raise InputError(f"{path}: found {len(content)} fields; expected {count}; {_AGAIN}")
         self._fields = {position: content[position] for position in names}
 
-    def error(self, position, found, expected, dialogue=None):
+    def error(self, position: int, found: str, expected: str, dialogue: str | int | None = None) -> InputError:
         """An InputError about one field, and one dialogue of it."""
         where = "" if dialogue is None else f", dialogue {dialogue!r}"
         where = f"{self.path}: field {position} ({self.names[position]}){where}"
         return InputError(f"{where}: found {found}; expected {expected}; {_AGAIN}")
 
-    def ids(self, position):
+    def ids(self, position: int) -> list:
         """The dialogue ids of a split in file order; those of a set, whose order changes, sorted."""
         found = self._fields[position]
         if isinstance(found, set | frozenset):
@@ -43,7 +43,7 @@ class FeatureFile:
             raise self.error(position, f"the id {strange[0]!r}", "strings or whole numbers")
         return found
 
-    def splits(self, positions):
+    def splits(self, positions: list[int]) -> list[list]:
         """The ids of several splits. Raises InputError for an empty split or an id that stands twice."""
         seen, splits = {}, []
         for position in positions:
@@ -58,7 +58,7 @@ class FeatureFile:
             splits.append(ids)
         return splits
 
-    def table(self, position, ids, lengths=None):
+    def table(self, position: int, ids: list, lengths: list[int] | None = None) -> list:
         """Per dialogue of `ids`, in that order, its list of entries, one per utterance.
 
         Raises InputError where a dialogue is missing, empty, or not as long as `lengths` says.
@@ -80,7 +80,9 @@ class FeatureFile:
             rows.append(row)
         return rows
 
-    def labels(self, position, ids, classes, lengths=None):
+    def labels(
+        self, position: int, ids: list, classes: list[str], lengths: list[int] | None = None
+    ) -> tuple[np.ndarray, list[int]]:
         """Labels of all utterances, int64 (U,), and the length of each dialogue."""
         rows = self.table(position, ids, lengths)
         for i, row in zip(ids, rows, strict=True):
@@ -90,11 +92,11 @@ class FeatureFile:
                     raise self.error(position, f"the label {label!r}", expected, i)
         return np.array([int(label) for row in rows for label in row], np.int64), [len(row) for row in rows]
 
-    def strings(self, position, ids, lengths):
+    def strings(self, position: int, ids: list, lengths: list[int]) -> list[str]:
         """One string per utterance."""
         return [str(entry) for row in self.table(position, ids, lengths) for entry in row]
 
-    def features(self, position, ids, lengths):
+    def features(self, position: int, ids: list, lengths: list[int]) -> np.ndarray:
         """Features of all utterances, float32 (U, width); the width is that of the first utterance.
 
         Raises InputError for ragged, non-numeric or non-finite entries.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.data.corpus import from_dialogues
+from common.data.corpus import Corpus, from_dialogues
 from common.data.fields import FeatureFile
 from common.data.writing import blank, cut, dump
 from common.errors import InputError
@@ -17,11 +17,12 @@ EVENT = "iemocap_emotion_semantic_features_roberta.pkl"
 FILES = (BASE, EMOTION, EVENT)
 
 
-def read(folder):
+def read(folder: str | Path) -> Corpus:
     """The Corpus in `folder`'s three released files.
 
     The first tenth of the training dialogues, in file order, is the validation split. Speakers: 'M', and anything
-    else. Raises InputError for files that do not hold together, naming file, field and dialogue.
+    else. Dialogues in no split are left out. Raises InputError for files that do not hold together, naming file, field
+    and dialogue.
     """
     folder = Path(folder)
     names = {1: "speakers", 2: "labels", 4: "audio", 5: "visual", 6: "sentences", 7: "train ids", 8: "test ids"}
@@ -52,7 +53,7 @@ def read(folder):
     )
 
 
-def write(corpus, folder):
+def write(corpus: Corpus, folder: str | Path) -> None:
     """Write `corpus` as the three released files, text as nested float lists. The inverse of `read`.
 
     Raises InputError where the layout cannot express it: more than two speakers, or a validation split that is not

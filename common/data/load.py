@@ -2,17 +2,19 @@
 
 from pathlib import Path
 
-from common.data import iemocap, meld
+from common.data import DATASETS
 from common.data.cache import cached
+from common.data.corpus import Corpus
 from common.data.synthetic import synthetic_corpus
 from common.errors import InputError
 
-DATASETS = {module.NAME: module for module in (iemocap, meld)}
 DEFAULT_DATA = Path(__file__).resolve().parents[2] / "data"
 _LINKS = "https://drive.google.com/drive/folders/1DGoPEBvMgMOge7u20wjKn6slYe4awyQi"
 
 
-def load_corpus(dataset, data_dir=DEFAULT_DATA, *, synthetic=False, labels="emotion"):
+def load_corpus(
+    dataset: str, data_dir: str | Path = DEFAULT_DATA, *, synthetic: bool = False, labels: str = "emotion"
+) -> tuple[Corpus, str]:
     """The Corpus of `dataset` ('IEMOCAP' or 'MELD'), and where it came from in words.
 
     `data_dir` holds `iemocap/` and `meld/`. Raises InputError for missing files, listing them, and for files that

@@ -4,24 +4,23 @@ from pathlib import Path
 
 import numpy as np
 
-from common.data.corpus import from_dialogues
+from common.data.corpus import SENTIMENTS, Corpus, from_dialogues
 from common.data.fields import FeatureFile
 from common.data.writing import blank, cut, dump
 from common.errors import InputError
 
 NAME, FOLDER = "MELD", "meld"
 CLASSES = ["neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger"]
-SENTIMENTS = ["neutral", "positive", "negative"]
 FILE = "meld_emotion_semantic_features_roberta.pkl"
 FILES = (FILE,)
 SPEAKERS = 9  # length of the one-hot speaker entries
 
 
-def read(folder):
+def read(folder: str | Path) -> Corpus:
     """The Corpus in `folder`'s released file, labelled by emotion, with `sentiment` beside.
 
-    Two utterances have the same speaker when their whole speaker entries are equal. Raises InputError for a file
-    that does not hold together, naming file, field and dialogue.
+    Two utterances have the same speaker when their whole speaker entries are equal. Dialogues in no split are left
+    out. Raises InputError for a file that does not hold together, naming file, field and dialogue.
     """
     names = {0: "speakers", 1: "emotion labels", 2: "sentiment labels", 3: "emotion text features"}
     names |= {7: "event text features", 11: "audio", 12: "visual", 13: "sentences"}
@@ -58,7 +57,7 @@ def _speakers(file, ids, lengths):
     return np.array([at[entry] for entry in entries], np.int64), names
 
 
-def write(corpus, folder):
+def write(corpus: Corpus, folder: str | Path) -> None:
     """Write `corpus` as the released file. The inverse of `read`; without a sentiment labelling all are neutral.
 
     Raises InputError where the layout cannot express it: more than nine speakers.

@@ -10,13 +10,14 @@ import math
 import pickle
 import re
 from collections import OrderedDict, defaultdict
+from pathlib import Path
 
 import numpy as np
 
 from common.errors import InputError
 
 
-def load(path):
+def load(path: str | Path) -> object:
     """The object in the pickle `path`, any protocol, Python 2 strings read as latin-1.
 
     Memory: numpy arrays take what they take in the file. Nested Python float lists take 32 bytes a number (the file

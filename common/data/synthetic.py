@@ -13,12 +13,13 @@ In the last three nothing in the turn itself tells the emotion. A kind that need
 The kind of each turn stands in `sentences`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from common.data import iemocap, meld
-from common.data.corpus import FEATURES, from_dialogues
+from common.data import DATASETS, iemocap, meld
+from common.data.corpus import FEATURES, Corpus, from_dialogues
 from common.errors import InputError, run_script
 from common.settings import OneLineParser
 
@@ -33,14 +34,23 @@ _SENTIMENT = np.array([0, 1, 2, 2, 1, 2, 2])  # of the MELD emotions
 _STRENGTH = 0.5  # of what is planted, per feature; the noise has a standard deviation of 0.5
 
 
-def synthetic_corpus(dataset, *, seed=0, sizes=None, turns=None, widths=None, causes=CAUSES, evidence_share=0.4):
+def synthetic_corpus(
+    dataset: str,
+    *,
+    seed: int = 0,
+    sizes: Sequence[int] | None = None,
+    turns: Sequence[int] | None = None,
+    widths: dict[str, int] | None = None,
+    causes: Sequence[str] = CAUSES,
+    evidence_share: float = 0.4,
+) -> Corpus:
     """A Corpus of synthetic conversations with the classes of `dataset` ('IEMOCAP' or 'MELD').
 
     `sizes`: dialogues in train, valid and test. `turns`: shortest and longest dialogue. `widths`: feature name to
     width. `causes`: the kinds of causes that are planted. `evidence_share`: share of evidence turns where others are
     possible. The same arguments give the same Corpus.
     """
-    module = {m.NAME: m for m in (iemocap, meld)}[dataset]
+    module = DATASETS[dataset]
     sizes, turns, widths = sizes or SIZES[dataset], turns or TURNS[dataset], widths or WIDTHS[dataset]
     rng, count = np.random.default_rng(seed), len(module.CLASSES)
     shown = {name: rng.standard_normal((count, widths[name])) for name in FEATURES}  # how each emotion looks
@@ -101,7 +111,7 @@ def _dialogue(rng, turns, classes, causes, evidence_share):
     return np.array(rows, np.int64).T
 
 
-def main():
+def main() -> None:
     parser = OneLineParser(prog="python -m common.data.synthetic", description=__doc__.split("\n")[0])
     parser.add_argument("folder", help="data folder to write to; the scripts read it with --data-dir", metavar="DIR")
     parser.add_argument("--dataset", choices=sorted(SIZES), nargs="+", default=sorted(SIZES), help="layouts to write")
@@ -121,7 +131,7 @@ def main():
         corpus = synthetic_corpus(
             dataset, seed=arguments.seed, sizes=arguments.dialogues, turns=arguments.turns, widths=widths
         )
-        module = {m.NAME: m for m in (iemocap, meld)}[dataset]
+        module = DATASETS[dataset]
         module.write(corpus, Path(arguments.folder) / module.FOLDER)
         print(f"wrote {', '.join(module.FILES)} to {Path(arguments.folder) / module.FOLDER}; {corpus.describe()}")
 

@@ -1,13 +1,15 @@
 """What the two writers of feature pickles share."""
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
+from common.data.corpus import Corpus
 from common.errors import InputError
 from common.files import atomic
 
 
-def cut(corpus):
+def cut(corpus: Corpus) -> Callable[..., dict]:
     """A function that cuts a flat array (U, …) into a dictionary from dialogue id to a list with one entry each."""
 
     def per_dialogue(flat, as_list=False):
@@ -17,12 +19,12 @@ def cut(corpus):
     return per_dialogue
 
 
-def blank(corpus):
+def blank(corpus: Corpus) -> dict:
     """A dictionary from dialogue id to empty strings, one per utterance."""
     return {i: [""] * int(n) for i, n in zip(corpus.ids, corpus.lengths, strict=True)}
 
 
-def dump(content, path):
+def dump(content: object, path: str | Path) -> None:
     """Pickle `content` to `path`, protocol 2 as the release. Raises InputError where there is a file already."""
     path = Path(path)
     if path.exists():

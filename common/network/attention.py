@@ -7,12 +7,18 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
+
+from common.data.batches import Layout
+from common.network.masks import HistoryMask
+from common.settings import NetworkSettings
 
 EPSILON = 1e-6  # of the LayerNorms
 
 
-def attend(query, key, value, mask, dropout=0.0, eager=False):
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, mask: HistoryMask, dropout: float = 0.0, eager: bool = False
+) -> tuple[Tensor, Tensor | None]:
     """Attention of eq. 3 over the keys that `mask` allows: (B, heads, L, head width) each, one query per position.
 
     `dropout` acts on the weights. Fused (`scaled_dot_product_attention`), or `eager`: plain operations that give the
@@ -38,7 +44,7 @@ def attend(query, key, value, mask, dropout=0.0, eager=False):
 class AttentionLayer(nn.Module):
     """One layer of an attention block of width m (eq. 2-7)."""
 
-    def __init__(self, width, settings):
+    def __init__(self, width: int, settings: NetworkSettings):
         super().__init__()
         inner = settings.heads * settings.head_width
         self.heads, self.dropout = settings.heads, settings.attention_dropout
@@ -51,7 +57,15 @@ class AttentionLayer(nn.Module):
         self.contract = nn.Linear(settings.feedforward_factor * width, width)
         self.feedforward_norm = nn.LayerNorm(width, eps=EPSILON)
 
-    def forward(self, rows, layout, context, context_layout, mask, eager=False):
+    def forward(
+        self,
+        rows: Tensor,
+        layout: Layout,
+        context: Tensor,
+        context_layout: Layout,
+        mask: HistoryMask | None,
+        eager: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
         """Rows (R, m) after attending to `context` rows of the same grid; weights (B, heads, L, L) or None."""
         if mask is None:
             attended, weights = self._own(self.value(context)), None
@@ -87,11 +101,19 @@ class AttentionBlock(nn.Module):
     cross-attention they stay.
     """
 
-    def __init__(self, width, settings):
+    def __init__(self, width: int, settings: NetworkSettings):
         super().__init__()
         self.layers = nn.ModuleList(AttentionLayer(width, settings) for _ in range(settings.layers))
 
-    def forward(self, rows, layout, mask, context=None, context_layout=None, weights=None):
+    def forward(
+        self,
+        rows: Tensor,
+        layout: Layout,
+        mask: HistoryMask | None,
+        context: Tensor | None = None,
+        context_layout: Layout | None = None,
+        weights: list | None = None,
+    ) -> Tensor:
         """(R, m) to (R, m). `mask` None: every row attends to its own row of `context` only (mask I).
 
         A list given as `weights` receives the attention weights of each layer, (B, heads, L, L).
@@ -104,8 +126,11 @@ class AttentionBlock(nn.Module):
         return rows
 
 
-def sinusoid(length, width):
-    """Sinusoidal positions (length, width), float32: sine in even columns, cosine in odd ones, computed in float64."""
-    column = torch.arange(width, dtype=torch.float64)
+def sinusoid(length: int, width: int, columns: int) -> Tensor:
+    """Sinusoidal positions (length, columns), float32, of a table whose angles are those of `width` columns.
+
+    Sine in even columns, cosine in odd ones, computed in float64.
+    """
+    column = torch.arange(columns, dtype=torch.float64)
     angle = torch.arange(length, dtype=torch.float64)[:, None] / 10000 ** (2 * (column // 2) / width)
     return torch.where(column % 2 == 0, angle.sin(), angle.cos()).float()

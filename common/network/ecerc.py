@@ -7,10 +7,12 @@ width, D = 3 d, C classes.
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
+from common.data.batches import Batch
 from common.network.attention import AttentionBlock, sinusoid
 from common.network.masks import history_masks
+from common.settings import NetworkSettings
 
 MODALITIES = ("text", "audio", "visual")
 
@@ -18,14 +20,14 @@ MODALITIES = ("text", "audio", "visual")
 class EvidenceGating(nn.Module):
     """Eq. 1 and 8: each modality, mapped to width d, is weighed by a gate that sees all modalities."""
 
-    def __init__(self, widths, settings):
+    def __init__(self, widths: dict[str, int], settings: NetworkSettings):
         super().__init__()
         d = settings.hidden_width
         self.maps = nn.ModuleDict({name: nn.Linear(widths[name], d) for name in MODALITIES})
         self.own = nn.Linear(d, d)
         self.others = nn.Linear(d, d)
 
-    def forward(self, mapped):
+    def forward(self, mapped: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Mapped modalities, three of (R, d), to gates and gated evidence, (R, D) each."""
         others = [self.others(x) for x in mapped]
         total = sum(others)
@@ -39,7 +41,7 @@ class ECERC(nn.Module):
     Layers are created in the order in which the released code draws their initial weights.
     """
 
-    def __init__(self, settings, widths, classes):
+    def __init__(self, settings: NetworkSettings, widths: dict[str, int], classes: int):
         super().__init__()
         self.settings, self.widths, self.classes = settings, dict(widths), classes
         d = settings.hidden_width
@@ -56,7 +58,7 @@ class ECERC(nn.Module):
         self.classifier = nn.Linear(4 * 3 * d, classes)
         self._table = None
 
-    def forward(self, batch, trace=None):
+    def forward(self, batch: Batch, trace: dict | None = None) -> Tensor:
         """Log-probabilities (N, C) of the batch's utterances, dialogue after dialogue.
 
         A dictionary given as `trace` receives the intermediate results: `evidence_gate`, `evidence` (R, D), the causes
@@ -145,8 +147,12 @@ class ECERC(nn.Module):
         return mapped + offset[rows.position()]
 
     def _positions(self, length, like):
-        """The first `length` rows of the table over the width of all evidence features, (length, W)."""
+        """The first `length` rows of the position table; its angles are those of the width W of all evidence features.
+
+        It has W columns, or as many as there are event features where these are more.
+        """
         if self._table is None or len(self._table) < length or self._table.device != like.device:
-            table = sinusoid(max(length, 200), sum(self.widths[name] for name in MODALITIES))
+            width = sum(self.widths[name] for name in MODALITIES)
+            table = sinusoid(max(length, 200), width, max(width, self.widths["event"]))
             self._table = table.to(like.device)
         return self._table[:length]

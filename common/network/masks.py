@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from common.data.batches import Layout
+
 
 @dataclass(frozen=True)
 class HistoryMask:
@@ -31,7 +33,7 @@ class Masks:
     cross_party: HistoryMask
 
 
-def history_masks(layout, speaker, empty_history):
+def history_masks(layout: Layout, speaker: Tensor, empty_history: str) -> Masks:
     """The masks of a batch from its Layout and the speaker of each utterance, (N,).
 
     H: keys that are no padding and not later than the query. S: H, same speaker, not the query itself. C: H and another

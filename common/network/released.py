@@ -11,7 +11,7 @@ import torch
 from common.errors import InputError
 from common.files import atomic
 from common.network.attention import sinusoid
-from common.network.ecerc import MODALITIES
+from common.network.ecerc import ECERC, MODALITIES
 
 TABLE_POSITIONS = 200  # of the released position table
 
@@ -45,7 +45,7 @@ _LAYER_NAMES = (
 _TABLE, _UNUSED_NORM = "position_enc_evi.pos_table", ("layer_norm.weight", "layer_norm.bias")
 
 
-def released_name(name):
+def released_name(name: str) -> str:
     """The released name of one of our parameters."""
     for ours, theirs in _NAMES:
         if name.startswith(ours + "."):
@@ -58,26 +58,26 @@ def released_name(name):
     return name
 
 
-def released_state(network):
+def released_state(network: ECERC) -> OrderedDict[str, torch.Tensor]:
     """The network's weights as a released state dict: 93 float32 tensors on the CPU with one-layer blocks.
 
     Two entries compute nothing here: the position table for 200 positions, and a LayerNorm that the release never uses.
     """
     ours = network.state_dict()
     width = sum(network.widths[name] for name in MODALITIES)
-    state = OrderedDict({_TABLE: sinusoid(TABLE_POSITIONS, width)[None]})
+    state = OrderedDict({_TABLE: sinusoid(TABLE_POSITIONS, width, width)[None]})
     state.update({_UNUSED_NORM[0]: torch.ones(width), _UNUSED_NORM[1]: torch.zeros(width)})
     state.update({released_name(name): tensor.detach().to("cpu", copy=True) for name, tensor in ours.items()})
     return state
 
 
-def save_released(network, path):
+def save_released(network: ECERC, path: str | Path) -> None:
     """Write the network's weights to `path` as a released checkpoint, whole or not at all."""
     with atomic(path, "wb") as file:
         torch.save(released_state(network), file)
 
 
-def load_released(network, path):
+def load_released(network: ECERC, path: str | Path) -> None:
     """Fill `network` with the weights of a released or own checkpoint; no code in the file runs.
 
     Raises InputError, and leaves the network as it was, where the file is missing, truncated, no state dict, or has

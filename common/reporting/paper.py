@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from common.data.corpus import Corpus
+
 # Tables 2 and 3, test split, percent, averages of three runs; F1 in label order.
 PAPER = {
     "IEMOCAP": {"accuracy": 71.60, "wf1": 71.78, "f1": [60.86, 79.28, 71.95, 66.27, 78.29, 68.25]},
@@ -13,7 +15,7 @@ TEST_COUNTS = {
 }
 
 
-def paper_scores(corpus, split):
+def paper_scores(corpus: Corpus, split: str) -> tuple[dict | None, str]:
     """The paper's scores for `split` of `corpus`, or None and the reason why they do not apply.
 
     They apply to the test split of the real files: emotion labels with the published counts, and no feature blank.

@@ -1,11 +1,13 @@
 """Scores as plain text tables; all but counts in percent."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 _FIGURES = {"accuracy": "accuracy", "wf1": "weighted F1", "macro_f1": "macro F1"}
 
 
-def checkpoint_table(name, found, classes):
+def checkpoint_table(name: str, found: dict, classes: list[str]) -> str:
     """One checkpoint: its scores, then per class precision, recall, F1, support and its row of the confusion matrix."""
     lines = [f"{name}: " + ", ".join(f"{words} {found[key]:.2f}" for key, words in _FIGURES.items())]
     wide = max(map(len, classes)) + 2
@@ -18,7 +20,7 @@ def checkpoint_table(name, found, classes):
     return "\n".join(lines)
 
 
-def summary_table(named, classes, paper=None):
+def summary_table(named: dict[str, dict], classes: list[str], paper: dict | None = None) -> str:
     """Several checkpoints side by side, their mean ± sample standard deviation, and the `paper`'s scores, if given.
 
     `named`: name to `scores`.
@@ -39,7 +41,7 @@ def summary_table(named, classes, paper=None):
     return "\n".join(lines)
 
 
-def mean_and_spread(values):
+def mean_and_spread(values: Sequence[float]) -> str:
     """'mean ± sample standard deviation' of some numbers; the mean alone where there is only one."""
     mean = f"{np.mean(values):.2f}"
     return mean if len(values) < 2 else f"{mean} ± {np.std(values, ddof=1):.2f}"

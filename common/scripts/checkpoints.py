@@ -1,6 +1,7 @@
 """Which checkpoints are evaluated, and with which settings."""
 
 from dataclasses import fields
+from pathlib import Path
 
 from common.errors import InputError
 from common.scripts.options import shown
@@ -10,7 +11,7 @@ from common.training.run import RESULTS, SETTINGS, checkpoint_name
 RELEASED = [checkpoint_name(index) for index in range(3)]
 
 
-def find_checkpoints(given, folder):
+def find_checkpoints(given: list[Path] | None, folder: Path) -> tuple[dict[str, Path], str]:
     """Checkpoints as names for printing to paths, and where they come from in words.
 
     The `given` ones, else the released ones in `folder`, else those of the newest finished run in its `runs/`.
@@ -37,7 +38,9 @@ def find_checkpoints(given, folder):
     return named, origin
 
 
-def trained_settings(dataset, checkpoints, hyperparameters, options, synthetic):
+def trained_settings(
+    dataset: str, checkpoints: dict[str, Path], hyperparameters: dict, options: dict, synthetic: bool
+) -> tuple[EvaluationSettings, list[str]]:
     """EvaluationSettings for `checkpoints` (names to paths), and notes for the user, a list of lines.
 
     The `hyperparameters` at the top of the script count least, over them what a checkpoint was trained with (the

@@ -21,7 +21,7 @@ from common.training.metrics import scores
 from common.training.run import build_network
 
 
-def inference(dataset, folder, hyperparameters):
+def inference(dataset: str, folder: str | Path, hyperparameters: dict) -> None:
     """Evaluate checkpoints on `dataset` as the command line says. `folder`: that of the script.
 
     `hyperparameters`: the values at the top of the script, names of EvaluationSettings; each becomes an option.

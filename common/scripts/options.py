@@ -6,7 +6,7 @@ from common.data.load import DEFAULT_DATA
 from common.settings import OneLineParser
 
 
-def script_parser(dataset, description):
+def script_parser(dataset: str, description: str) -> OneLineParser:
     """A parser with the options that all scripts have."""
     parser = OneLineParser(description=description, allow_abbrev=False)
     parser.add_argument(
@@ -29,7 +29,7 @@ def script_parser(dataset, description):
     return parser
 
 
-def shown(path):
+def shown(path: str | Path) -> str:
     """A path as short as it can be said from here."""
     try:
         return str(Path(path).resolve().relative_to(Path.cwd()))

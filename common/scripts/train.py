@@ -13,7 +13,7 @@ from common.settings import TrainingSettings, add_options, build, given_options
 from common.training.run import train_run
 
 
-def train(dataset, folder, hyperparameters):
+def train(dataset: str, folder: str | Path, hyperparameters: dict) -> None:
     """Train ECERC on `dataset` as the command line says. `folder`: that of the script; runs go to its `runs/`.
 
     `hyperparameters`: the values at the top of the script, names of TrainingSettings; each becomes an option.

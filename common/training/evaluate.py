@@ -1,12 +1,17 @@
 """Log-probabilities and loss of a network on a split."""
 
 import torch
+from torch import Tensor
 
+from common.data.batches import Batches
+from common.network.ecerc import ECERC
 from common.training.loss import focal_loss
 
 
 @torch.no_grad()
-def evaluate(network, batches, gamma=0.0, weight=None):
+def evaluate(
+    network: ECERC, batches: Batches, gamma: float = 0.0, weight: Tensor | None = None
+) -> tuple[Tensor, float]:
     """Log-probabilities (U, C) of a split in file order, on the CPU, and the loss, an unweighted mean over batches.
 
     `gamma` and `weight` are those of the loss. The network is left in evaluation mode.

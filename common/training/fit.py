@@ -2,11 +2,16 @@
 
 import math
 import time
+from collections.abc import Callable
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
+from common.data.batches import Batches
 from common.errors import InputError
+from common.network.ecerc import ECERC
+from common.settings import TrainingSettings
 from common.training.evaluate import evaluate
 from common.training.loss import focal_loss
 from common.training.metrics import scores
@@ -20,11 +25,11 @@ class Selection:
     best for `patience` epochs.
     """
 
-    def __init__(self, patience):
+    def __init__(self, patience: int):
         self.patience, self.epoch, self.stop = patience, None, False
         self._wf1, self._loss, self._improved = -math.inf, math.inf, 0
 
-    def update(self, epoch, wf1, loss):
+    def update(self, epoch: int, wf1: float, loss: float) -> bool:
         """Take in an epoch; True where it is the one selected so far."""
         wf1, loss = round(wf1, 2), round(loss, 4)
         better = wf1 > self._wf1
@@ -37,7 +42,13 @@ class Selection:
         return better
 
 
-def train_epoch(network, batches, optimizer, gamma=0.0, weight=None):
+def train_epoch(
+    network: ECERC,
+    batches: Batches,
+    optimizer: torch.optim.Optimizer,
+    gamma: float = 0.0,
+    weight: Tensor | None = None,
+) -> tuple[float, Tensor, Tensor]:
     """One pass over the training batches. Returns what the passes themselves gave, dropout on and weights moving:
     the loss, an unweighted mean over batches, and labels and predictions (U,) in the order of the batches.
     """
@@ -55,7 +66,7 @@ def train_epoch(network, batches, optimizer, gamma=0.0, weight=None):
     return torch.stack(losses).mean().item(), torch.cat(labels).cpu(), torch.cat(predictions).cpu()
 
 
-def adam(network, settings):
+def adam(network: ECERC, settings: TrainingSettings) -> torch.optim.Adam:
     """The optimiser of the release: Adam with an L2 penalty, for all parameters.
 
     The query and key maps under mask I compute nothing and have no gradient. As in the release, theirs is zero, not
@@ -66,7 +77,16 @@ def adam(network, settings):
     return torch.optim.Adam(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
 
 
-def fit(network, train, valid, settings, classes, weight=None, title="", on_epoch=lambda row: None):
+def fit(
+    network: ECERC,
+    train: Batches,
+    valid: Batches,
+    settings: TrainingSettings,
+    classes: list[str],
+    weight: Tensor | None = None,
+    title: str = "",
+    on_epoch: Callable[[dict], None] = lambda row: None,
+) -> int:
     """Train `network` on the Batches `train`, select on `valid`; `settings` are TrainingSettings, `weight` α or None.
 
     Leaves the selected weights in the network and returns the selected epoch (from 0). `on_epoch` is called after each

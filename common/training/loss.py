@@ -2,18 +2,20 @@
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from common.data import iemocap, meld
+from common.data.corpus import Corpus
 from common.errors import InputError
+from common.settings import TrainingSettings
 
 # Class frequencies over all splits, test included, as the release has them.
 RELEASED_FREQUENCIES = {
-    iemocap.NAME: (0.087178797, 0.145836136, 0.229786089, 0.148392305, 0.140051123, 0.24875555),
-    meld.NAME: (0.469506857, 0.119346367, 0.026116137, 0.073096002, 0.168368836, 0.026334987, 0.117230814),
+    "IEMOCAP": (0.087178797, 0.145836136, 0.229786089, 0.148392305, 0.140051123, 0.24875555),
+    "MELD": (0.469506857, 0.119346367, 0.026116137, 0.073096002, 0.168368836, 0.026334987, 0.117230814),
 }
 
 
-def focal_loss(log_prob, label, gamma=0.0, weight=None):
+def focal_loss(log_prob: Tensor, label: Tensor, gamma: float = 0.0, weight: Tensor | None = None) -> Tensor:
     """Mean over utterances of -α_y (1 - p_y)^γ log p_y, the focal factor taken as a constant for the gradient.
 
     `log_prob` (N, C), `label` (N,), `weight` α (C,) or None. Not divided by the sum of the weights.
@@ -27,7 +29,7 @@ def focal_loss(log_prob, label, gamma=0.0, weight=None):
     return loss.mean()
 
 
-def class_weights(settings, corpus):
+def class_weights(settings: TrainingSettings, corpus: Corpus) -> Tensor | None:
     """The weights α of `settings` (TrainingSettings), float32 (C,), or None.
 
     Raises InputError where the released frequencies are of other classes, or a class has no training utterance.

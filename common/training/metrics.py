@@ -1,10 +1,13 @@
 """Scores of one set of predictions, by scikit-learn; all but counts in percent."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
 
-def scores(label, prediction, classes):
+def scores(label: ArrayLike, prediction: ArrayLike, classes: list[str]) -> dict[str, Any]:
     """Scores of `prediction` against `label`, both (U,), positions in the list `classes`.
 
     A dictionary: `accuracy`, `wf1` (weighted F1), `macro_f1`; per class, arrays (C,): `precision`, `recall`, `f1`,

@@ -8,11 +8,13 @@ import torch
 import yaml
 
 from common.data.batches import Batches
+from common.data.corpus import Corpus
 from common.environment import device_name, versions
 from common.errors import InputError
 from common.files import atomic
 from common.network.ecerc import ECERC
 from common.network.released import load_released, save_released
+from common.settings import NetworkSettings, TrainingSettings
 from common.training.evaluate import evaluate
 from common.training.fit import fit
 from common.training.loss import class_weights
@@ -21,12 +23,12 @@ from common.training.metrics import scores
 SETTINGS, HISTORY, RESULTS = "settings.yaml", "history.csv", "results.csv"
 
 
-def checkpoint_name(index):
+def checkpoint_name(index: int) -> str:
     """Name of the checkpoint of the seed at `index`: ECERC_MODEL.pkl, ECERC_MODEL_2.pkl, …"""
     return "ECERC_MODEL.pkl" if index == 0 else f"ECERC_MODEL_{index + 1}.pkl"
 
 
-def build_network(settings, corpus):
+def build_network(settings: NetworkSettings, corpus: Corpus) -> ECERC:
     """A new ECERC for the widths and classes of `corpus`."""
     return ECERC(settings, corpus.widths, len(corpus.classes))
 
@@ -37,7 +39,7 @@ class RunFolder:
     Raises InputError where it holds a run already and `overwrite` is not set; with it, that run is removed.
     """
 
-    def __init__(self, path, overwrite=False):
+    def __init__(self, path: str | Path, overwrite: bool = False):
         self.path = Path(path)
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"--output {path}: found a file; expected a folder, or nothing")
@@ -51,16 +53,16 @@ class RunFolder:
         for file in old:
             file.unlink()
 
-    def write_settings(self, content):
+    def write_settings(self, content: dict) -> None:
         with atomic(self.path / SETTINGS) as file:
             yaml.safe_dump(content, file, sort_keys=False, allow_unicode=True)
 
-    def write_table(self, name, rows):
+    def write_table(self, name: str, rows: list[dict]) -> None:
         with atomic(self.path / name) as file:
             pd.DataFrame(rows).to_csv(file, index=False)
 
 
-def result_row(seed, epoch, evaluated, classes):
+def result_row(seed: int, epoch: int, evaluated: dict[str, dict], classes: list[str]) -> dict:
     """A row of results.csv; `evaluated`: split to its `scores`."""
     row = {"seed": seed, "selected_epoch": epoch}
     for split, found in evaluated.items():
@@ -69,7 +71,16 @@ def result_row(seed, epoch, evaluated, classes):
     return row
 
 
-def train_run(corpus, settings, device, output, *, synthetic=False, initial_weights=None, overwrite=False):
+def train_run(
+    corpus: Corpus,
+    settings: TrainingSettings,
+    device: torch.device,
+    output: str | Path,
+    *,
+    synthetic: bool = False,
+    initial_weights: str | Path | None = None,
+    overwrite: bool = False,
+) -> list[dict]:
     """Train, select and test one network per seed of `settings` (TrainingSettings); returns the test scores of each.
 
     `output`: the run folder. `initial_weights`: a released-format checkpoint that every seed starts from. The test

@@ -125,9 +125,9 @@ def test_two_layers_spelled_out():
 
 
 def test_sinusoid_by_its_formula():
-    table = sinusoid(50, 7)
+    table = sinusoid(50, 7, 9)
     assert table.dtype == torch.float32
     for p in (0, 1, 49):
-        for j in range(7):
+        for j in range(9):
             angle = p / 10000 ** (2 * (j // 2) / 7)
             assert table[p, j].item() == pytest.approx(math.cos(angle) if j % 2 else math.sin(angle), abs=1e-7)

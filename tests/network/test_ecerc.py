@@ -93,6 +93,13 @@ def test_dialogues_longer_than_the_released_table(empty_history):
         torch.testing.assert_close(outputs(network, alone), outputs(network, random_corpus([450])))
 
 
+def test_event_features_wider_than_all_evidence_features():
+    corpus = random_corpus(LENGTHS, widths={"text": 3, "audio": 2, "visual": 1, "event": 40})
+    for empty_history in ("released", "strict"):
+        network = small_network(corpus, positions=True, empty_history=empty_history)
+        assert outputs(network, corpus).isfinite().all()
+
+
 def test_modality_order_cuts_visual_and_audio_as_the_release():
     """[visual 5 | audio 7] cut as [7 | 5]: the audio map sees visual and 2 audio columns, the visual map the rest."""
     corpus, swapped = random_corpus([3, 2]), random_corpus([3, 2])
