@@ -18,7 +18,11 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
 def test_nothing_is_to_be_seen_before_the_end(tmp_path):
     path = tmp_path / "results.csv"
     with atomic(path, "wb") as file:
-        file.write(b"new")
+        file.write(b"old")
         assert not path.exists()
+    with open(path, "rb") as reader:
+        with atomic(path, "wb") as file:
+            file.write(b"new")
+        assert reader.read() == b"old"  # whoever is reading goes on reading one whole file
     assert path.read_bytes() == b"new"
     assert sha256(path) == hashlib.sha256(b"new").hexdigest()
