@@ -12,7 +12,7 @@ import torch.nn.functional as F
 def reference(state, evidence, event, speaker, lengths, *, positions, heads, rates=(0, 0, 0)):
     """Log-probabilities (N, C) under "released" empty history.
 
-    `state`: a released state dict; `evidence` (B, L, W) as [text | audio | visual] and `event` (B, L, event width), zero
+    `state`: a released state dict; `evidence` (B, L, W): [text | audio | visual] and `event` (B, L, event width), zero
     at padding; `speaker` (B, L); `lengths`: a list; `rates`: dropout of evidence, attention blocks, classifier.
     """
     evidence_rate, rate, classifier_rate = rates
