@@ -1,5 +1,6 @@
 """Errors that a user can cause and mend."""
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -12,11 +13,17 @@ class InputError(Exception):
 
 
 def run_script(main: Callable[[], None], name: str) -> None:
-    """Call `main()`; end user errors in one line on standard error with exit status 2, Ctrl-C with 130."""
+    """Call `main()`; end user errors in one line on standard error with exit status 2, Ctrl-C with 130.
+
+    A closed pipe on standard output ends it silently, with 141 as the shell has it.
+    """
     try:
         main()
     except InputError as error:
         sys.exit(_report(f"{name}: error: {error}", 2))
+    except BrokenPipeError:  # whoever reads our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         sys.exit(

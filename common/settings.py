@@ -87,11 +87,12 @@ class TrainingSettings(EvaluationSettings):
 
 
 Settings = TypeVar("Settings", bound=NetworkSettings)
+_KINDS = {int: "a whole number", float: "a finite number", bool: "True or False", str: "a word in quotes"}
 
 
 def _checked(f, value):
     """`value` converted to the type of field `f`. Raises InputError where that or its bounds are missed."""
-    option, rule = "--" + f.name.replace("_", "-"), f.metadata
+    name, rule = f"{f.name} (--{f.name.replace('_', '-')})", f.metadata
     if f.name == "seeds":
         try:
             seeds = tuple(value)
@@ -99,15 +100,15 @@ def _checked(f, value):
             seeds = ()
         if not seeds or len(set(seeds)) < len(seeds) or not all(type(s) is int and 0 <= s < 2**63 for s in seeds):
             raise InputError(
-                f"{option}: found {value!r}; expected one or more different whole numbers from 0, e.g. 0 1 2"
+                f"{name}: found {value!r}; expected one or more different whole numbers from 0, e.g. 0 1 2"
             )
         return seeds
     if f.type is float and type(value) is int:
         value = float(value)
     if type(value) is not f.type:
-        raise InputError(f"{option}: found {value!r}; expected a value of type {f.type.__name__}")
+        raise InputError(f"{name}: found {value!r}; expected {_KINDS[f.type]}")
     if rule["choices"] and value not in rule["choices"]:
-        raise InputError(f"{option}: found {value!r}; expected one of {', '.join(rule['choices'])}")
+        raise InputError(f"{name}: found {value!r}; expected one of {', '.join(rule['choices'])}")
     if f.type in (int, float):
         bounds = (
             ("at least", operator.ge, "least"),
@@ -117,7 +118,7 @@ def _checked(f, value):
         bounds = [(words, holds, rule[key]) for words, holds, key in bounds if rule[key] is not None]
         if not math.isfinite(value) or not all(holds(value, bound) for _, holds, bound in bounds):
             expected = " and ".join(f"{words} {bound}" for words, _, bound in bounds)
-            raise InputError(f"{option}: found {value}; expected a finite number of {expected}")
+            raise InputError(f"{name}: found {value}; expected {_KINDS[f.type]}, {expected}")
     return value
 
 

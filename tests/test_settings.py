@@ -33,12 +33,15 @@ def test_options_override_the_top_of_the_script():
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--epochs", "0"], "--epochs: found 0; expected a finite number of at least 1"),
-        (["--evidence-dropout", "1"], "--evidence-dropout: found 1.0"),
-        (["--evidence-dropout", "nan"], "--evidence-dropout: found nan"),
+        (["--epochs", "0"], "epochs (--epochs): found 0; expected a whole number, at least 1"),
+        (
+            ["--evidence-dropout", "1"],
+            "evidence_dropout (--evidence-dropout): found 1.0; expected a finite number, at least 0 and less than 1",
+        ),
+        (["--evidence-dropout", "nan"], "(--evidence-dropout): found nan"),
         (["--epochs", "many"], "--epochs: invalid int value: 'many'"),
-        (["--seeds", "1", "1"], "--seeds: found [1, 1]"),
-        (["--seeds", "-1"], "--seeds: found [-1]"),
+        (["--seeds", "1", "1"], "(--seeds): found [1, 1]"),
+        (["--seeds", "-1"], "(--seeds): found [-1]"),
         (["--empty-history", "none"], "--empty-history: invalid choice: 'none'"),
         (["--epoch", "3"], "unrecognized arguments: --epoch"),
     ],
@@ -53,12 +56,14 @@ def test_wrong_options_are_named_in_one_line(words, expected):
 def test_wrong_values_at_the_top_of_the_script_are_named():
     with pytest.raises(InputError, match=r"train.py: no hyperparameter is called 'learning_rat'"):
         build(TrainingSettings, {"learning_rat": 1e-3}, "train.py")
-    with pytest.raises(InputError, match="--positions: found 'yes'; expected a value of type bool"):
+    with pytest.raises(InputError, match=r"positions \(--positions\): found 'yes'; expected True or False"):
         NetworkSettings(positions="yes")
-    with pytest.raises(InputError, match="--modality-order: found 'mixed'; expected one of released, aligned"):
+    with pytest.raises(InputError, match=r"\(--modality-order\): found 'mixed'; expected one of released, aligned"):
         NetworkSettings(modality_order="mixed")
-    with pytest.raises(InputError, match="--learning-rate: found inf"):
+    with pytest.raises(InputError, match=r"\(--learning-rate\): found inf"):
         TrainingSettings(learning_rate=float("inf"))
+    with pytest.raises(InputError, match=r"learning_rate \(--learning-rate\): found '1e-5'; expected a finite number"):
+        TrainingSettings(learning_rate="1e-5")
 
 
 def test_whole_numbers_stand_for_floats():

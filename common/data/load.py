@@ -26,6 +26,10 @@ def load_corpus(
     else:
         folder = Path(data_dir) / module.FOLDER
         missing = [name for name in module.FILES if not (folder / name).is_file()]
+        if missing and any((Path(data_dir) / name).is_file() for name in missing):
+            raise InputError(
+                f"--data-dir {data_dir}: holds the files itself; give the folder above, with {module.FOLDER}/"
+            )
         if missing:
             raise InputError(
                 f"{folder}: missing {', '.join(missing)}; the authors of ECERC share these files at {_LINKS}; "

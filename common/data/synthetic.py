@@ -114,12 +114,28 @@ def _dialogue(rng, turns, classes, causes, evidence_share):
 def main() -> None:
     parser = OneLineParser(prog="python -m common.data.synthetic", description=__doc__.split("\n")[0])
     parser.add_argument("folder", help="data folder to write to; the scripts read it with --data-dir", metavar="DIR")
-    parser.add_argument("--dataset", choices=sorted(SIZES), nargs="+", default=sorted(SIZES), help="layouts to write")
+    parser.add_argument(
+        "--dataset", choices=sorted(SIZES), nargs="+", default=sorted(SIZES), help="layouts to write (default: both)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the random numbers (default: 0)")
-    parser.add_argument("--dialogues", type=int, nargs=3, metavar=("TRAIN", "VALID", "TEST"), help="how many")
-    parser.add_argument("--turns", type=int, nargs=2, metavar=("LEAST", "MOST"), help="turns of a dialogue")
+    parser.add_argument(
+        "--dialogues",
+        type=int,
+        nargs=3,
+        metavar=("TRAIN", "VALID", "TEST"),
+        help="how many dialogues (default: 108 12 31 for IEMOCAP, 480 60 120 for MELD)",
+    )
+    parser.add_argument(
+        "--turns",
+        type=int,
+        nargs=2,
+        metavar=("LEAST", "MOST"),
+        help="turns of a dialogue (default: 6 20 for IEMOCAP, 4 12 for MELD)",
+    )
     for name in FEATURES:
-        parser.add_argument(f"--{name}-width", type=int, metavar="WIDTH", help=f"width of the {name} features")
+        parser.add_argument(
+            f"--{name}-width", type=int, metavar="WIDTH", help=f"width of the {name} features (default: as released)"
+        )
     arguments = parser.parse_args()
     for name, values in vars(arguments).items():
         if name not in ("folder", "dataset", "seed") and values is not None and min(np.atleast_1d(values)) < 1:

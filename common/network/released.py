@@ -14,6 +14,7 @@ from common.network.attention import sinusoid
 from common.network.ecerc import ECERC, MODALITIES
 
 TABLE_POSITIONS = 200  # of the released position table
+_RELEASED_WIDTHS = {(2948,): " as IEMOCAP's", (1666,): " as MELD's"}
 
 _NAMES = (  # ours, released; in the order in which the released code creates them
     ("evidence_gating.maps.text", "modal_filtering.proj_t"),
@@ -100,9 +101,11 @@ def _read(path):
         with warnings.catch_warnings(action="ignore"):  # what is odd about the file is said below
             found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile file can raise nearly anything
-        reason = " ".join(str(error).split())[:200]
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        reason = f"it asks for {named.group(1)}" if named else "it is damaged, incomplete, or of another kind"
         raise InputError(
-            f"{path}: not a complete checkpoint of weights only ({type(error).__name__}: {reason}); get the file again"
+            f"{path}: not a complete checkpoint of weights only, {reason}; expected an ECERC_MODEL*.pkl as train.py "
+            "writes it and the authors released it"
         ) from None
     if not isinstance(found, dict) or not all(isinstance(t, torch.Tensor) for t in found.values()):
         raise InputError(f"{path}: found a {type(found).__name__}; expected a state dict, names to tensors, of ECERC")
@@ -121,11 +124,18 @@ def _check(found, expected, path):
             f"{path}: {counts} of {len(expected)} expected tensors; it is of another network, or of another "
             "number of layers"
         )
+    width, needed = (tuple(state[_TABLE].shape)[-1:] for state in (found, expected))
+    if width != needed:
+        made_for, has = (f"{w}{_RELEASED_WIDTHS.get(w, '')}" for w in (width, needed))
+        raise InputError(
+            f"{path}: made for evidence features of width {made_for}; these data have {has}; use a checkpoint of this "
+            "dataset"
+        )
     for name, tensor in expected.items():
         if found[name].shape != tensor.shape:
             raise InputError(
                 f"{path}: {name} has shape {tuple(found[name].shape)}; this dataset and these settings need "
-                f"{tuple(tensor.shape)}; use the checkpoint of this dataset, or the settings it was trained with"
+                f"{tuple(tensor.shape)}; use the settings it was trained with (options, or its settings.yaml beside it)"
             )
         if found[name].dtype != tensor.dtype:
             raise InputError(f"{path}: {name} is {found[name].dtype}; expected {tensor.dtype}; get the file again")

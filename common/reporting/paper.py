@@ -20,8 +20,10 @@ def paper_scores(corpus: Corpus, split: str) -> tuple[dict | None, str]:
 
     They apply to the test split of the real files: emotion labels with the published counts, and no feature blank.
     """
+    if "synthetic" in corpus.sources:
+        return None, "these are synthetic conversations"
     if split != "test":
-        return None, f"they are of the test split, not of {split}"
+        return None, f"its scores are of the test split, not of {split}"
     counts = np.bincount(corpus.label[corpus.rows("test")], minlength=len(corpus.classes)).tolist()
     if counts != TEST_COUNTS[corpus.name]:
         return None, "the test labels are not those of the released files"

@@ -11,31 +11,48 @@ from common.training.run import RESULTS, SETTINGS, checkpoint_name
 RELEASED = [checkpoint_name(index) for index in range(3)]
 
 
-def find_checkpoints(given: list[Path] | None, folder: Path) -> tuple[dict[str, Path], str]:
+def find_checkpoints(given: list[Path] | None, folder: Path, synthetic: bool) -> tuple[dict[str, Path], str]:
     """Checkpoints as names for printing to paths, and where they come from in words.
 
-    The `given` ones, else the released ones in `folder`, else those of the newest finished run in its `runs/`.
-    Raises InputError where there are none.
+    The `given` files, and those in `given` run folders; else the released ones in `folder`; else those of the newest
+    run in its `runs/`: a `synthetic` one or one on real data, as asked for. Raises InputError where there are none.
     """
-    origin = "as given"
-    if not given:
-        given = [folder / name for name in RELEASED if (folder / name).is_file()]
-        origin = f"beside {folder.name}/inference.py ({len(given)} of {len(RELEASED)})"
-    if not given:
-        finished = sorted((folder / "runs").glob(f"*/{RESULTS}"), key=lambda path: path.stat().st_mtime)
+    if given:
+        paths, origin = [], "as given"
+        for path in given:
+            paths += _of_run(path) if path.is_dir() else [path]
+            if not paths or not paths[-1].is_file():
+                raise InputError(
+                    f"--checkpoints {path}: no such checkpoint; expected ECERC_MODEL*.pkl, or a run's folder"
+                )
+    else:
+        paths = [folder / name for name in RELEASED if (folder / name).is_file()]
+        origin = f"beside {folder.name}/inference.py ({len(paths)} of {len(RELEASED)})"
+    if not paths:
+        finished = [path.parent for path in (folder / "runs").glob(f"*/{RESULTS}")]
+        finished = [run for run in finished if _of_run(run) and _is_synthetic(run) == synthetic]
         if not finished:
             raise InputError(
-                f"{folder}: no checkpoints here ({', '.join(RELEASED)}) and no finished run in runs/; put the authors' "
-                "there (zt-ai/ECERC on the Hugging Face hub), name others with --checkpoints, or train first"
+                f"{folder}: no checkpoints here ({', '.join(RELEASED)}) and no finished run on "
+                f"{'synthetic' if synthetic else 'real'} data in runs/; put the authors' there (zt-ai/ECERC on the "
+                "Hugging Face hub), name others with --checkpoints, or train first"
             )
-        run = finished[-1].parent
-        given = sorted(run.glob("ECERC_MODEL*.pkl"), key=lambda path: (len(path.name), path.name))
-        origin = f"of the newest run, {shown(run)} ({len(given)})"
-    short = len({path.name for path in given}) == len(given)
-    named = {path.name if short else str(path): path for path in given}
-    if len(named) < len(given):
+        run = max(finished, key=lambda run: (run / RESULTS).stat().st_mtime)
+        paths = _of_run(run)
+        origin = f"of the newest run with checkpoints, {shown(run)} ({len(paths)})"
+    short = len({path.name for path in paths}) == len(paths)
+    named = {path.name if short else str(path): path for path in paths}
+    if len(named) < len(paths):
         raise InputError("--checkpoints: the same file stands twice; give each once")
     return named, origin
+
+
+def _of_run(run):
+    return sorted(run.glob("ECERC_MODEL*.pkl"), key=lambda path: (len(path.name), path.name))
+
+
+def _is_synthetic(run):
+    return (run / SETTINGS).is_file() and bool(read_yaml(run / SETTINGS).get("synthetic"))
 
 
 def trained_settings(

@@ -1,5 +1,6 @@
 """What `inference.py` of a dataset does."""
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -49,11 +50,9 @@ def _inference(dataset, folder, hyperparameters):
     arguments = parser.parse_args()
     device = choose_device(arguments.device)
     target = arguments.predictions
-    if target and target.exists() and not arguments.overwrite:
-        raise InputError(f"--predictions {target}: exists already; choose another name, or --overwrite")
-    if target and not target.parent.is_dir():
-        raise InputError(f"--predictions {target}: there is no folder {target.parent}; create it, or choose another")
-    checkpoints, origin = find_checkpoints(arguments.checkpoints, folder)
+    if target:
+        _check_target(target, arguments.overwrite)
+    checkpoints, origin = find_checkpoints(arguments.checkpoints, folder, arguments.synthetic)
     options = given_options(arguments, EvaluationSettings)
     settings, notes = trained_settings(dataset, checkpoints, hyperparameters, options, arguments.synthetic)
     print(f"Checkpoints {origin}: {', '.join(checkpoints)}", *notes, sep="\n")
@@ -72,11 +71,23 @@ def _inference(dataset, folder, hyperparameters):
     paper, reason = paper_scores(corpus, arguments.split)
     print(f"{arguments.split.capitalize()} split, in percent\n{summary_table(named, corpus.classes, paper)}")
     if reason:
-        print(f"The paper is not shown beside: {reason}.")
+        print(f"No comparison with the paper: {reason}.")
     if target:
         with atomic(target) as file:
             pd.concat(tables).to_csv(file, index=False)
         print(f"Predictions are in {shown(target)}.")
+
+
+def _check_target(path, overwrite):
+    """Raises InputError where the file `path` could not be written after the work."""
+    if path.is_dir():
+        raise InputError(f"--predictions {path}: found a folder; expected the name of a file, e.g. predictions.csv")
+    if path.exists() and not overwrite:
+        raise InputError(f"--predictions {path}: exists already; choose another name, or --overwrite")
+    if not path.parent.is_dir():
+        raise InputError(f"--predictions {path}: there is no folder {path.parent}; create it, or choose another")
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"--predictions {path}: the folder {path.parent} is not writable; choose another")
 
 
 def _prediction_rows(name, corpus, split, log_prob):

@@ -10,7 +10,7 @@ from common.reporting.paper import paper_scores
 from common.reporting.tables import summary_table
 from common.scripts.options import script_parser, shown
 from common.settings import TrainingSettings, add_options, build, given_options
-from common.training.run import train_run
+from common.training.run import RunFolder, train_run
 
 
 def train(dataset: str, folder: str | Path, hyperparameters: dict) -> None:
@@ -37,8 +37,9 @@ def _train(dataset, folder, hyperparameters):
     arguments = parser.parse_args()
     settings = build(TrainingSettings, hyperparameters | given_options(arguments, TrainingSettings), "train.py")
     device = choose_device(arguments.device)
-    corpus, origin = load_corpus(dataset, arguments.data_dir, synthetic=arguments.synthetic, labels=settings.labels)
     output = arguments.output or _new_run(folder / "runs")
+    RunFolder(output, arguments.overwrite)  # better refused before the data are read
+    corpus, origin = load_corpus(dataset, arguments.data_dir, synthetic=arguments.synthetic, labels=settings.labels)
     print(f"{corpus.describe()}\nfrom {origin}; on {device_name(device)}; into {shown(output)}", flush=True)
     tested = train_run(
         corpus,
@@ -52,7 +53,7 @@ def _train(dataset, folder, hyperparameters):
     paper, reason = paper_scores(corpus, "test")
     named = {f"seed {seed}": found for seed, found in zip(settings.seeds, tested, strict=True)}
     print(f"\nTest split, selected weights, in percent\n{summary_table(named, corpus.classes, paper)}")
-    print(f"\n{f'The paper is not shown beside: {reason}. ' if reason else ''}Everything is in {shown(output)}.")
+    print(f"{f'No comparison with the paper: {reason}.' if reason else ''}\nEverything is in {shown(output)}.")
 
 
 def _new_run(runs):

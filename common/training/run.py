@@ -36,7 +36,7 @@ def build_network(settings: NetworkSettings, corpus: Corpus) -> ECERC:
 class RunFolder:
     """A folder with the files of one run, each written whole or not at all.
 
-    Raises InputError where it holds a run already and `overwrite` is not set; with it, that run is removed.
+    Raises InputError where it holds a run already and `overwrite` is not set. Nothing is changed before `start`.
     """
 
     def __init__(self, path: str | Path, overwrite: bool = False):
@@ -44,14 +44,18 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"--output {path}: found a file; expected a folder, or nothing")
         old = [self.path / name for name in (SETTINGS, HISTORY, RESULTS)] + sorted(self.path.glob("ECERC_MODEL*.pkl"))
-        old = [file for file in old if file.exists()]
-        if old and not overwrite:
+        self._old = [file for file in old if file.exists()]
+        if self._old and not overwrite:
+            kind = "a run" if (self.path / RESULTS).exists() else "an unfinished run"
             raise InputError(
-                f"--output {path}: holds a run already ({old[0].name}); use another folder, or --overwrite"
+                f"--output {path}: holds {kind} already ({self._old[0].name}); use another folder, or --overwrite"
             )
+
+    def start(self) -> None:
+        """Make the folder, and remove the run that is to be overwritten."""
         self.path.mkdir(parents=True, exist_ok=True)
-        for file in old:
-            file.unlink()
+        for file in self._old:
+            file.unlink(missing_ok=True)
 
     def write_settings(self, content: dict) -> None:
         with atomic(self.path / SETTINGS) as file:
@@ -89,12 +93,12 @@ def train_run(
 
     Raises InputError for an `output` that holds a run (unless `overwrite`) and for weights that do not fit.
     """
-    weight = class_weights(settings, corpus)
+    folder, weight = RunFolder(output, overwrite), class_weights(settings, corpus)
     weight = None if weight is None else weight.to(device)
     start = build_network(settings, corpus)
     if initial_weights is not None:
         load_released(start, initial_weights)
-    folder = RunFolder(output, overwrite)
+    folder.start()
     folder.write_settings(
         {
             "dataset": corpus.name,

@@ -36,10 +36,13 @@ def test_spread_of_three_and_of_one():
 
 def test_the_papers_scores_belong_to_the_released_test_split_only():
     corpus = small_corpus("IEMOCAP")
+    assert paper_scores(corpus, "test") == (None, "these are synthetic conversations")
+    corpus.sources.clear()
     assert paper_scores(corpus, "test")[0] is None
     assert paper_scores(corpus, "valid")[0] is None
     counts = TEST_COUNTS["IEMOCAP"]
     corpus = small_corpus("IEMOCAP", sizes=(9, 1, 1), turns=(sum(counts), sum(counts)))
+    corpus.sources.clear()
     corpus.label[corpus.rows("test")] = np.repeat(np.arange(6), counts)
     assert paper_scores(corpus, "test") == (PAPER["IEMOCAP"], "")
     corpus.audio[:] = 0

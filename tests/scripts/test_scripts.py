@@ -71,7 +71,7 @@ def run(place):
 def test_train_then_inference(place, run):
     """inference.py finds the newest run, uses its settings, and arrives at the scores that training wrote down."""
     done = call(place / "MELD", "inference.py", "--predictions", run / "predictions.csv")
-    assert f"of the newest run, runs/{run.name} (3)" in done.stdout
+    assert f"of the newest run with checkpoints, runs/{run.name} (3)" in done.stdout
     assert "Trained with empty_history strict, which counts here (top of the script: released)." in done.stdout
     results = pd.read_csv(run / "results.csv")
     lines = {line.split("  ")[0]: line for line in done.stdout.split("Test split")[1].splitlines()}
@@ -100,9 +100,9 @@ def test_train_then_inference(place, run):
 
 
 def test_from_anywhere_by_path(place, run, tmp_path):
-    words = [place / "MELD" / "inference.py", "--split", "valid", "--checkpoints", run / "ECERC_MODEL_2.pkl"]
-    done = call(tmp_path, *words)
-    assert f"{pd.read_csv(run / 'results.csv').valid_wf1[1]:.2f}" in done.stdout
+    done = call(tmp_path, place / "MELD" / "inference.py", "--split", "valid", "--checkpoints", run)
+    for wf1 in pd.read_csv(run / "results.csv").valid_wf1:
+        assert f"weighted F1 {wf1:.2f}" in done.stdout
     out = tmp_path / "out"
     call(tmp_path, place / "IEMOCAP" / "train.py", *SMALL, "--seeds", 4, "--output", out, "--data-dir", place / "data")
     assert sorted(p.name for p in out.iterdir()) == ["ECERC_MODEL.pkl", "history.csv", "results.csv", "settings.yaml"]
@@ -190,17 +190,24 @@ def test_without_data_the_missing_files_are_listed(place, refused, tmp_path):
 
 def test_what_a_user_can_get_wrong(place, run, refused, tmp_path):
     meld_folder = place / "MELD"
-    assert "--epochs: found 0" in refused(meld_folder, "train.py", "--epochs", "0")
+    assert "(--epochs): found 0" in refused(meld_folder, "train.py", "--epochs", "0")
     assert "--modality-order" in refused(place / "IEMOCAP", "train.py", "--modality-order", "aligned")
     assert "unrecognized arguments: --learning-rte" in refused(meld_folder, "train.py", "--learning-rte", "1")
     assert "--device: found 'gpu'" in refused(meld_folder, "train.py", "--device", "gpu")
     assert "holds a run already" in refused(meld_folder, "train.py", "--output", run)
-    assert "no such checkpoint" in refused(meld_folder, "inference.py", "--checkpoints", "nothing.pkl")
+    assert "--checkpoints nothing.pkl: no such checkpoint" in refused(
+        meld_folder, "inference.py", "--checkpoints", "nothing.pkl"
+    )
     assert "no such checkpoint" in refused(meld_folder, "train.py", "--initial-weights", "nothing.pkl", *SMALL)
     checkpoint = run / "ECERC_MODEL.pkl"
     assert "trained on MELD" in refused(place / "IEMOCAP", "inference.py", "--checkpoints", checkpoint)
     shutil.copy(checkpoint, tmp_path / "alone.pkl")
     assert "has shape" in refused(meld_folder, "inference.py", "--checkpoints", tmp_path / "alone.pkl")
+    assert "expected ECERC_MODEL*.pkl, or a run's folder" in refused(
+        meld_folder, "inference.py", "--checkpoints", tmp_path
+    )
+    assert "found a folder" in refused(meld_folder, "inference.py", "--predictions", tmp_path)
+    assert "give the folder above" in refused(meld_folder, "train.py", "--data-dir", place / "data" / "meld")
     assert "stands twice" in refused(meld_folder, "inference.py", "--checkpoints", checkpoint, checkpoint)
     (tmp_path / "taken.csv").write_text("mine")
     line = refused(meld_folder, "inference.py", "--checkpoints", checkpoint, "--predictions", tmp_path / "taken.csv")
@@ -209,6 +216,7 @@ def test_what_a_user_can_get_wrong(place, run, refused, tmp_path):
     line = refused(meld_folder, "inference.py", "--checkpoints", checkpoint, "--predictions", tmp_path / "no" / "p.csv")
     assert "there is no folder" in line
     assert "no checkpoints here" in refused(place / "IEMOCAP", "inference.py")
+    assert "no finished run on synthetic data" in refused(meld_folder, "inference.py", "--synthetic")
     line = refused(meld_folder, "inference.py", "--checkpoints", place / "data" / "meld" / meld.FILE)
     assert f"{meld.FILE}: not a complete checkpoint of weights only" in line
     (tmp_path / "settings.yaml").write_text("[1, 2")
@@ -219,7 +227,14 @@ def test_what_a_user_can_get_wrong(place, run, refused, tmp_path):
 
 def test_wrong_calls_end_in_status_2_for_the_shell_too(place):
     done = call(place / "MELD", "train.py", "--epochs", "0", status=2)
-    assert done.stderr == "train.py: error: --epochs: found 0; expected a finite number of at least 1\n"
+    assert done.stderr == "train.py: error: epochs (--epochs): found 0; expected a whole number, at least 1\n"
+
+
+def test_a_reader_that_has_seen_enough(place, run):
+    command = f"{sys.executable} inference.py --checkpoints {run} | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=place / "MELD", capture_output=True, text=True, timeout=120)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] in ("0", "141")
 
 
 def test_ctrl_c(place, tmp_path):

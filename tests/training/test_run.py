@@ -82,6 +82,10 @@ def test_a_folder_with_results_is_refused_unless_told(corpus, tmp_path):
     (folder / "notes.txt").write_text("mine")
     train_run(corpus, settings(seeds=(7,)), CPU, folder, overwrite=True)
     assert sorted(content(folder)) == ["ECERC_MODEL.pkl", "history.csv", "notes.txt", "results.csv", "settings.yaml"]
+    (folder / "results.csv").unlink()
+    (folder / "ECERC_MODEL.pkl").unlink()
+    with pytest.raises(InputError, match="holds an unfinished run already"):
+        train_run(corpus, settings(), CPU, folder)
     with pytest.raises(InputError, match="found a file; expected a folder"):
         train_run(corpus, settings(), CPU, folder / "notes.txt", overwrite=True)
 
