@@ -24,6 +24,8 @@ def run_script(main: Callable[[], None], name: str) -> None:
     except BrokenPipeError:  # whoever reads our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except MemoryError:
+        sys.exit(_report(f"{name}: error: not enough memory; try a smaller --batch-size or a larger machine", 2))
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         sys.exit(

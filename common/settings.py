@@ -7,7 +7,7 @@ values exist, what they mean and which ones are allowed. Section and equation nu
 import argparse
 import math
 import operator
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +16,15 @@ import yaml
 from common.errors import InputError
 
 
-def hyperparameter(help, default=MISSING, *, choices=None, above=None, least=None, below=None):
+def hyperparameter(
+    help: str,
+    default: Any,
+    *,
+    choices: tuple[str, ...] | None = None,
+    above: float | None = None,
+    least: float | None = None,
+    below: float | None = None,
+) -> Any:
     """A dataclass field that knows its one-line explanation and its allowed values."""
     allowed = {"help": help, "choices": choices, "above": above, "least": least, "below": below}
     return field(default=default, metadata=allowed)
@@ -72,7 +80,7 @@ class TrainingSettings(EvaluationSettings):
     epochs: int = hyperparameter("at most so many epochs", 40, least=1)
     patience: int = hyperparameter("stop after so many epochs without a better validation F1 or loss", 20, least=1)
     shuffle: bool = hyperparameter("shuffle the training dialogues every epoch", True)
-    learning_rate: float = hyperparameter("learning rate of Adam", 1e-4, above=0)
+    learning_rate: float = hyperparameter("learning rate of Adam", 1e-4, above=0, below=1e6)
     weight_decay: float = hyperparameter("L2 penalty of Adam (not decoupled)", 2e-4, least=0)
     focal_gamma: float = hyperparameter("exponent γ of (1 - p) in the loss; 0 is plain cross-entropy", 0.0, least=0)
     class_weights: str = hyperparameter(

@@ -7,7 +7,6 @@ folder. It carries checksums (the zip format's), so a damaged copy is noticed an
 import hashlib
 import json
 import os
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -51,9 +50,9 @@ def cached(read: Callable[[Path], Corpus], folder: str | Path, files: Sequence[s
 
 
 def _places(folder):
-    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    beside = folder / "corpus_cache.npz"
-    return beside, user / "ecerc" / f"{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}.npz"
+    yield folder / "corpus_cache.npz"
+    user = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    yield user / "ecerc" / f"{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}.npz"
 
 
 def _state(folder, files):
@@ -65,7 +64,7 @@ def _save(corpus, state, path):
     values = {f.name: getattr(corpus, f.name) for f in fields(Corpus)}
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     rest = {name: value for name, value in values.items() if name not in arrays}
-    header = np.frombuffer(json.dumps({"state": state, "rest": rest}).encode(), np.uint8)
+    header = np.frombuffer(json.dumps({"state": state, "arrays": list(arrays), "rest": rest}).encode(), np.uint8)
     with atomic(path, "wb") as file:
         np.savez(file, header=header, **arrays)
 
@@ -77,7 +76,7 @@ def _load(path, state):
             header = json.loads(archive["header"].tobytes())
             if header["state"] != state:
                 return None
-            arrays = {name: archive[name] for name in archive.files if name != "header"}
+            arrays = {name: archive[name] for name in header["arrays"]}
         return Corpus(**arrays, **header["rest"])
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, NotImplementedError):
+    except Exception:  # a damaged file can raise nearly anything
         return None

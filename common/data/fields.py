@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from common.data import safe_pickle
 from common.errors import InputError
@@ -32,16 +33,14 @@ class FeatureFile:
     def ids(self, position: int) -> list:
         """The dialogue ids of a split in file order; those of a set, whose order changes, sorted."""
         found = self._fields[position]
-        if isinstance(found, set | frozenset):
-            found = sorted(found)
-        if not isinstance(found, list | tuple | np.ndarray):
-            raise self.error(position, f"a {type(found).__name__}", "a list of dialogue ids")
-        found = found.tolist() if isinstance(found, np.ndarray) else list(found)
-        found = [i.item() if isinstance(i, np.generic) else i for i in found]
-        strange = [i for i in found if not isinstance(i, str | int)]
-        if strange:
-            raise self.error(position, f"the id {strange[0]!r}", "strings or whole numbers")
-        return found
+        unordered = isinstance(found, set | frozenset)
+        if not unordered and not _is_list(found, tensors=False):
+            raise self.error(position, _kind(found), "a list of dialogue ids")
+        ids = [i.item() if isinstance(i, np.generic) else i for i in found]
+        for i in ids:
+            if type(i) not in (str, int) or type(i) is not type(ids[0]):
+                raise self.error(position, f"the id {i!r}", "strings only, or whole numbers only")
+        return sorted(ids) if unordered else ids
 
     def splits(self, positions: list[int]) -> list[list]:
         """The ids of several splits. Raises InputError for an empty split or an id that stands twice."""
@@ -65,14 +64,14 @@ class FeatureFile:
         """
         found = self._fields[position]
         if not isinstance(found, dict):
-            raise self.error(position, f"a {type(found).__name__}", "a dictionary from dialogue ids to utterances")
+            raise self.error(position, _kind(found), "a dictionary from dialogue ids to utterances")
         rows = []
         for at, i in enumerate(ids):
             if i not in found:
                 raise self.error(position, "no such dialogue", "every dialogue of the splits", i)
             row = found[i]
-            if not hasattr(row, "__len__") or isinstance(row, str | dict):
-                raise self.error(position, f"a {type(row).__name__}", "a list with an entry per utterance", i)
+            if not _is_list(row):
+                raise self.error(position, _kind(row), "a list with an entry per utterance", i)
             if len(row) == 0:
                 raise self.error(position, "no utterance", "at least one", i)
             if lengths is not None and len(row) != lengths[at]:
@@ -89,12 +88,25 @@ class FeatureFile:
             for label in row:
                 if not _whole(label) or not 0 <= int(label) < len(classes):
                     expected = f"whole numbers from 0 ({classes[0]}) to {len(classes) - 1} ({classes[-1]})"
-                    raise self.error(position, f"the label {label!r}", expected, i)
+                    shown = label.tolist() if hasattr(label, "tolist") else label
+                    raise self.error(position, f"the label {shown!r}", expected, i)
         return np.array([int(label) for row in rows for label in row], np.int64), [len(row) for row in rows]
 
     def strings(self, position: int, ids: list, lengths: list[int]) -> list[str]:
         """One string per utterance."""
         return [str(entry) for row in self.table(position, ids, lengths) for entry in row]
+
+    def entries(self, position: int, ids: list, lengths: list[int]) -> list[tuple]:
+        """One tuple of numbers or strings per utterance, from numbers, strings, or flat lists of them."""
+        found = []
+        for i, row in zip(ids, self.table(position, ids, lengths), strict=True):
+            for entry in row:
+                values = entry.tolist() if hasattr(entry, "tolist") else entry
+                values = tuple(values) if isinstance(values, list | tuple) else (values,)
+                if not values or not all(isinstance(value, str | int | float) for value in values):
+                    raise self.error(position, f"the entry {values!r}", "numbers or strings, or a list of them", i)
+                found.append(values)
+        return found
 
     def features(self, position: int, ids: list, lengths: list[int]) -> np.ndarray:
         """Features of all utterances, float32 (U, width); the width is that of the first utterance.
@@ -106,7 +118,7 @@ class FeatureFile:
         for i, row in zip(ids, rows, strict=True):
             try:
                 with np.errstate(over="ignore"):
-                    values = np.array([np.asarray(entry, np.float32) for entry in row])
+                    values = np.array([_float32(entry) for entry in row])
             except (TypeError, ValueError, OverflowError) as error:
                 raise self.error(
                     position, f"entries that are no equally long vectors ({error})", "numbers", i
@@ -128,6 +140,22 @@ class FeatureFile:
 def _whole(label):
     value = getattr(label, "item", lambda: label)() if getattr(label, "shape", ()) == () else None
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_list(value, tensors=True):
+    """Whether `value` is a list, a tuple, an array or a tensor of at least one dimension."""
+    array = isinstance(value, np.ndarray) or (tensors and isinstance(value, torch.Tensor))
+    return value.ndim > 0 if array else isinstance(value, list | tuple)
+
+
+def _kind(value):
+    array = isinstance(value, np.ndarray)
+    return f"a numpy array of shape {value.shape}" if array else f"a {type(value).__name__}"
+
+
+def _float32(entry):
+    # torch turns its own kinds of numbers, such as bfloat16, which numpy does not know
+    return entry.float().numpy() if isinstance(entry, torch.Tensor) else np.asarray(entry, np.float32)
 
 
 _AGAIN = "get the file again or rebuild it"

@@ -6,7 +6,7 @@ import numpy as np
 
 from common.data.corpus import Corpus, from_dialogues
 from common.data.fields import FeatureFile
-from common.data.writing import blank, cut, dump
+from common.data.writing import blank, cut, dump, refuse_existing
 from common.errors import InputError
 
 NAME, FOLDER = "IEMOCAP", "iemocap"
@@ -33,7 +33,7 @@ def read(folder: str | Path) -> Corpus:
         raise file.error(7, f"{len(train)} training dialogues", "at least 10, a tenth of them for validation")
     ids = train[valid:] + train[:valid] + test
     label, lengths = file.labels(2, ids, CLASSES)
-    speaker = np.array([entry != "M" for entry in file.strings(1, ids, lengths)], np.int64)
+    speaker = np.array([entry != ("M",) for entry in file.entries(1, ids, lengths)], np.int64)
     arrays = {"audio": file.features(4, ids, lengths), "visual": file.features(5, ids, lengths)}
     sentences = file.strings(6, ids, lengths)
     del file  # the three files together would not fit into a small memory
@@ -62,6 +62,7 @@ def write(corpus: Corpus, folder: str | Path) -> None:
     train, valid, test = (corpus.splits[s] for s in ("train", "valid", "test"))
     if len(corpus.speakers) > 2 or (len(train) + len(valid)) // 10 != len(valid):
         raise InputError(f"{corpus.name}: the IEMOCAP layout holds two speakers and a tenth of train for validation")
+    refuse_existing(folder, FILES)
     train_ids, test_ids = [corpus.ids[i] for i in valid + train], [corpus.ids[i] for i in test]
     per_dialogue, empty, splits = cut(corpus), blank(corpus), (train_ids, test_ids)
     utterances = {i: [f"{i}_{u:03d}" for u in range(n)] for i, n in zip(corpus.ids, corpus.lengths, strict=True)}

@@ -24,16 +24,20 @@ def load_corpus(
     if synthetic:
         corpus, origin = synthetic_corpus(dataset), "synthetic conversations"
     else:
-        folder = Path(data_dir) / module.FOLDER
-        missing = [name for name in module.FILES if not (folder / name).is_file()]
-        if missing and any((Path(data_dir) / name).is_file() for name in missing):
-            raise InputError(
-                f"--data-dir {data_dir}: holds the files itself; give the folder above, with {module.FOLDER}/"
-            )
-        if missing:
-            raise InputError(
-                f"{folder}: missing {', '.join(missing)}; the authors of ECERC share these files at {_LINKS}; "
-                "put them into that folder, name another one with --data-dir, or use --synthetic to do without"
-            )
-        corpus, origin = cached(module.read, folder, module.FILES)
+        require_files(dataset, data_dir)
+        corpus, origin = cached(module.read, Path(data_dir) / module.FOLDER, module.FILES)
     return (corpus.with_sentiment() if labels == "sentiment" else corpus), origin
+
+
+def require_files(dataset: str, data_dir: str | Path) -> None:
+    """Raises InputError where feature files of `dataset` are missing in `data_dir`, listing them and what to do."""
+    module = DATASETS[dataset]
+    folder = Path(data_dir) / module.FOLDER
+    missing = [name for name in module.FILES if not (folder / name).is_file()]
+    if missing and any((Path(data_dir) / name).is_file() for name in missing):
+        raise InputError(f"--data-dir {data_dir}: holds the files itself; give the folder above, with {module.FOLDER}/")
+    if missing:
+        raise InputError(
+            f"{folder}: missing {', '.join(missing)}; the authors of ECERC share these files at {_LINKS}; "
+            "put them into that folder, name another one with --data-dir, or use --synthetic to do without"
+        )

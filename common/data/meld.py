@@ -6,7 +6,7 @@ import numpy as np
 
 from common.data.corpus import SENTIMENTS, Corpus, from_dialogues
 from common.data.fields import FeatureFile
-from common.data.writing import blank, cut, dump
+from common.data.writing import blank, cut, dump, refuse_existing
 from common.errors import InputError
 
 NAME, FOLDER = "MELD", "meld"
@@ -49,10 +49,15 @@ def read(folder: str | Path) -> Corpus:
 
 
 def _speakers(file, ids, lengths):
-    """Speakers of all utterances (U,) and their names: the position of the one, or the entry as it stands."""
-    entries = [tuple(np.ravel(entry).tolist()) for row in file.table(0, ids, lengths) for entry in row]
+    """Speakers of all utterances (U,) and their names: the position of the one where all entries are one-hot, else the
+    entry as it stands.
+    """
+    entries = file.entries(0, ids, lengths)
     known = sorted(set(entries), key=lambda entry: (len(entry), str(entry)), reverse=True)  # (1, 0, …) first
-    names = [str(e.index(1)) if sorted(e) == [0] * (len(e) - 1) + [1] else str(list(e)) for e in known]
+    if len({len(e) for e in known}) == 1 < len(known[0]) and all(sorted(e) == [0] * (len(e) - 1) + [1] for e in known):
+        names = [str(entry.index(1)) for entry in known]
+    else:
+        names = [str(entry[0] if len(entry) == 1 else list(entry)) for entry in known]
     at = {entry: k for k, entry in enumerate(known)}
     return np.array([at[entry] for entry in entries], np.int64), names
 
@@ -64,6 +69,7 @@ def write(corpus: Corpus, folder: str | Path) -> None:
     """
     if len(corpus.speakers) > SPEAKERS:
         raise InputError(f"{corpus.name}: found {len(corpus.speakers)} speakers; the MELD layout holds {SPEAKERS}")
+    refuse_existing(folder, FILES)
     per_dialogue = cut(corpus)
     one_hot = np.eye(SPEAKERS, dtype=np.int64)[corpus.speaker]
     sentiment = np.zeros_like(corpus.label) if corpus.sentiment is None else corpus.sentiment

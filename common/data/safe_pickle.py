@@ -13,6 +13,7 @@ from collections import OrderedDict, defaultdict
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from common.errors import InputError
 
@@ -39,6 +40,11 @@ def load(path: str | Path) -> object:
         raise InputError(
             f"{path}: refused, the pickle asks for {refusal}; expected only numpy arrays, torch tensors, and builtin "
             "containers, strings and numbers; get the file again from its source"
+        ) from None
+    except MemoryError:
+        raise InputError(
+            f"{path}: not enough memory to read it; nested float lists take about 3.6 times the file; read it "
+            "once on a machine with more"
         ) from None
     except Exception as error:  # a damaged pickle can raise nearly anything
         raise InputError(
@@ -120,14 +126,18 @@ def _reconstruct(kind, *_):
     return np.ndarray.__new__(_Array, (0,), "b")
 
 
-def _frombuffer(data, dtype, shape, order, *_):
-    return np.frombuffer(bytes(data), dtype.resolve()).reshape(shape, order=order)
+def _frombuffer(data, dtype, shape, order, *axes):
+    flat = np.frombuffer(bytes(data), dtype.resolve())
+    if order == "K":  # contiguous in an order of axes of its own
+        return flat.reshape(shape).transpose(*axes)
+    return flat.reshape(shape, order=order)
 
 
 def _scalar(dtype, data):
     if isinstance(data, str):
         data = data.encode("latin1")
-    return np.frombuffer(data, dtype.resolve(), count=1)[0]
+    dtype = dtype.resolve()
+    return np.frombuffer(data, dtype, count=1)[0] if dtype.itemsize else dtype.type()  # '' takes no bytes
 
 
 def _encode(text, encoding):
@@ -137,15 +147,12 @@ def _encode(text, encoding):
 
 
 def _storage(data):
-    import torch
-
     return torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
 
 
 def _tensor(storage, offset, size, stride, *_):
-    import torch
-
-    return torch._utils._rebuild_tensor_v2(storage, offset, size, stride, False, OrderedDict())
+    # as_strided refuses what reaches beyond the storage
+    return torch.empty(0, dtype=storage.dtype).set_(storage).as_strided(size, stride, offset)
 
 
 def _never(*_):

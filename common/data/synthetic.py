@@ -112,6 +112,7 @@ def _dialogue(rng, turns, classes, causes, evidence_share):
 
 
 def main() -> None:
+    """Write synthetic conversations as the command line says."""
     parser = OneLineParser(prog="python -m common.data.synthetic", description=__doc__.split("\n")[0])
     parser.add_argument("folder", help="data folder to write to; the scripts read it with --data-dir", metavar="DIR")
     parser.add_argument(
@@ -138,8 +139,9 @@ def main() -> None:
         )
     arguments = parser.parse_args()
     for name, values in vars(arguments).items():
-        if name not in ("folder", "dataset", "seed") and values is not None and min(np.atleast_1d(values)) < 1:
-            raise InputError(f"--{name.replace('_', '-')}: found {values}; expected whole numbers from 1")
+        if name not in ("folder", "dataset") and values is not None and min(np.atleast_1d(values)) < (name != "seed"):
+            least = int(name != "seed")
+            raise InputError(f"--{name.replace('_', '-')}: found {values}; expected whole numbers from {least}")
     if arguments.turns and arguments.turns[0] > arguments.turns[1]:
         raise InputError(f"--turns: found {arguments.turns}; expected the smaller number first")
     for dataset in arguments.dataset:

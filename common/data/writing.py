@@ -1,7 +1,7 @@
 """What the two writers of feature pickles share."""
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from common.data.corpus import Corpus
@@ -24,11 +24,16 @@ def blank(corpus: Corpus) -> dict:
     return {i: [""] * int(n) for i, n in zip(corpus.ids, corpus.lengths, strict=True)}
 
 
+def refuse_existing(folder: str | Path, files: Sequence[str]) -> None:
+    """Raises InputError where one of `files` is in `folder` already."""
+    for path in (Path(folder) / name for name in files):
+        if path.exists():
+            raise InputError(f"{path}: exists already and is not overwritten; remove it or choose another folder")
+
+
 def dump(content: object, path: str | Path) -> None:
-    """Pickle `content` to `path`, protocol 2 as the release. Raises InputError where there is a file already."""
+    """Pickle `content` to `path`, protocol 2 as the release."""
     path = Path(path)
-    if path.exists():
-        raise InputError(f"{path}: exists already and is not overwritten; remove it or choose another folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path, "wb") as file:
         pickle.dump(content, file, protocol=2)

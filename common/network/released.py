@@ -74,8 +74,10 @@ def released_state(network: ECERC) -> OrderedDict[str, torch.Tensor]:
 
 def save_released(network: ECERC, path: str | Path) -> None:
     """Write the network's weights to `path` as a released checkpoint, whole or not at all."""
+    content = io.BytesIO()  # writing bytes fails with an OSError where the disk is full; torch.save would not
+    torch.save(released_state(network), content)
     with atomic(path, "wb") as file:
-        torch.save(released_state(network), file)
+        file.write(content.getbuffer())
 
 
 def load_released(network: ECERC, path: str | Path) -> None:
@@ -107,9 +109,17 @@ def _read(path):
             f"{path}: not a complete checkpoint of weights only, {reason}; expected an ECERC_MODEL*.pkl as train.py "
             "writes it and the authors released it"
         ) from None
-    if not isinstance(found, dict) or not all(isinstance(t, torch.Tensor) for t in found.values()):
-        raise InputError(f"{path}: found a {type(found).__name__}; expected a state dict, names to tensors, of ECERC")
+    if not isinstance(found, dict) or not all(_is_plain(tensor) for tensor in found.values()):
+        raise InputError(
+            f"{path}: found a {type(found).__name__}; expected a state dict of ECERC, names to plain tensors"
+        )
     return found
+
+
+def _is_plain(value):
+    if not isinstance(value, torch.Tensor) or value.is_nested:
+        return False
+    return value.layout == torch.strided and value.device.type == "cpu"
 
 
 def _check(found, expected, path):

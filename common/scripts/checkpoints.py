@@ -42,7 +42,7 @@ def find_checkpoints(given: list[Path] | None, folder: Path, synthetic: bool) ->
         origin = f"of the newest run with checkpoints, {shown(run)} ({len(paths)})"
     short = len({path.name for path in paths}) == len(paths)
     named = {path.name if short else str(path): path for path in paths}
-    if len(named) < len(paths):
+    if len({path.resolve() for path in paths}) < len(paths):
         raise InputError("--checkpoints: the same file stands twice; give each once")
     return named, origin
 

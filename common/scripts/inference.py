@@ -7,7 +7,7 @@ import pandas as pd
 
 from common.data.batches import Batches
 from common.data.corpus import SPLITS
-from common.data.load import load_corpus
+from common.data.load import load_corpus, require_files
 from common.environment import choose_device, device_name
 from common.errors import InputError, run_script
 from common.files import atomic
@@ -31,7 +31,7 @@ def inference(dataset: str, folder: str | Path, hyperparameters: dict) -> None:
 
 
 def _inference(dataset, folder, hyperparameters):
-    build(EvaluationSettings, hyperparameters, "inference.py")
+    build(EvaluationSettings, hyperparameters, "inference.py")  # what the user edited is checked first
     parser = script_parser(
         dataset, f"Evaluate checkpoints of ECERC on {dataset}, each by itself, then mean and spread."
     )
@@ -52,6 +52,8 @@ def _inference(dataset, folder, hyperparameters):
     target = arguments.predictions
     if target:
         _check_target(target, arguments.overwrite)
+    if not arguments.synthetic:
+        require_files(dataset, arguments.data_dir)
     checkpoints, origin = find_checkpoints(arguments.checkpoints, folder, arguments.synthetic)
     options = given_options(arguments, EvaluationSettings)
     settings, notes = trained_settings(dataset, checkpoints, hyperparameters, options, arguments.synthetic)

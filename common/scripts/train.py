@@ -22,7 +22,7 @@ def train(dataset: str, folder: str | Path, hyperparameters: dict) -> None:
 
 
 def _train(dataset, folder, hyperparameters):
-    settings = build(TrainingSettings, hyperparameters, "train.py")
+    build(TrainingSettings, hyperparameters, "train.py")  # what the user edited is checked first
     parser = script_parser(
         dataset, f"Train ECERC on {dataset}: one network per seed, selected on validation, then tested."
     )

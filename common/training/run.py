@@ -43,6 +43,7 @@ class RunFolder:
         self.path = Path(path)
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"--output {path}: found a file; expected a folder, or nothing")
+        self._existed = self.path.exists()
         old = [self.path / name for name in (SETTINGS, HISTORY, RESULTS)] + sorted(self.path.glob("ECERC_MODEL*.pkl"))
         self._old = [file for file in old if file.exists()]
         if self._old and not overwrite:
@@ -53,15 +54,17 @@ class RunFolder:
 
     def start(self) -> None:
         """Make the folder, and remove the run that is to be overwritten."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(parents=True, exist_ok=self._existed)  # a new folder belongs to one run only
         for file in self._old:
             file.unlink(missing_ok=True)
 
     def write_settings(self, content: dict) -> None:
+        """Write settings.yaml."""
         with atomic(self.path / SETTINGS) as file:
             yaml.safe_dump(content, file, sort_keys=False, allow_unicode=True)
 
     def write_table(self, name: str, rows: list[dict]) -> None:
+        """Write rows as the CSV file `name`."""
         with atomic(self.path / name) as file:
             pd.DataFrame(rows).to_csv(file, index=False)
 

@@ -82,6 +82,19 @@ def test_a_damaged_cache_is_rebuilt(folder):
     assert read.calls > len(damages) // 2
 
 
+@pytest.mark.parametrize("what", [b"sentiment.npy", b"PK\x01\x02"])
+def test_a_cache_with_a_damaged_directory_is_rebuilt(folder, what):
+    """One changed byte around each place where the zip directory names an array: rebuilt, or right all the same."""
+    cached(Reader(), folder, meld.FILES)
+    path = folder / "corpus_cache.npz"
+    whole = path.read_bytes()
+    last = whole.rindex(what)
+    for at in range(last - 46, min(last + 46, len(whole))):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x01]) + whole[at + 1 :])
+        corpus, _ = cached(Reader(), folder, meld.FILES)
+        assert same(corpus, small_corpus("MELD"))
+
+
 def test_a_folder_that_is_not_writable(folder, tmp_path, monkeypatch):
     """The copy goes to the user's cache folder; where that fails too, there is none."""
 

@@ -44,6 +44,7 @@ def test_lists_arrays_and_tensors_are_the_same_to_the_reader(written):
         lambda rows: [np.asarray(row).tolist() for row in rows],
         lambda rows: np.array(rows, np.float64),
         lambda rows: [torch.tensor(np.asarray(row)) for row in rows],
+        lambda rows: torch.tensor(np.asarray(rows)),
     ):
         rewrite(file, lambda c: [c.__setitem__(f, {i: convert(r) for i, r in c[f].items()}) for f in fields] and None)  # noqa: B023
         assert same(MODULES[corpus.name].read(folder), corpus)
@@ -131,6 +132,35 @@ def test_published_counts_on_the_real_dialogues(real_data, dataset, per_split, t
     assert shares == {"IEMOCAP": [3.8, 3.3], "MELD": [28.6, 15.8]}[dataset]
 
 
+@pytest.mark.parametrize(
+    ("entries", "names"),
+    [
+        ([[0, 1, 0], [1, 0, 0]], ["1", "0"]),
+        ([[1], [0]], ["1", "0"]),
+        ([3, 11], ["3", "11"]),
+        (["Joey", "Ross"], ["Joey", "Ross"]),
+        ([[1, 0], [1, 0, 0]], ["[1, 0]", "[1, 0, 0]"]),
+        ([np.array([0.0, 1.0]), np.array([1.0, 0.0])], ["1", "0"]),
+    ],
+)
+def test_meld_speakers_are_named_as_they_stand(tmp_path, entries, names):
+    meld.write(small_corpus("MELD", sizes=(4, 2, 3)), tmp_path)
+    rewrite(tmp_path / meld.FILE, spoil(0, lambda rows: [entries[u % 2] for u in range(len(rows))]))
+    rewrite(
+        tmp_path / meld.FILE,
+        lambda c: c.__setitem__(0, {i: rows if i == 0 else [entries[0]] * len(rows) for i, rows in c[0].items()}),
+    )
+    read = meld.read(tmp_path)
+    assert [read.speakers[s] for s in read.speaker[:2]] == names
+
+
+def test_iemocap_speakers_have_to_be_strings_or_numbers(tmp_path):
+    iemocap.write(small_corpus(), tmp_path)
+    rewrite(tmp_path / iemocap.BASE, lambda c: c[1].__setitem__("Ses0000", [b"M"] * len(c[2]["Ses0000"])))
+    with pytest.raises(InputError, match=r"field 1 \(speakers\), dialogue 'Ses0000': found the entry \(b'M',\)"):
+        iemocap.read(tmp_path)
+
+
 def test_meld_sentiment_has_three_classes(tmp_path):
     corpus = small_corpus("MELD", sizes=(4, 2, 3))
     meld.write(corpus, tmp_path / "meld")
@@ -209,6 +239,24 @@ BAD = {
     ),
     "no ids": (lambda c: c.__setitem__(16, []), r"field 16 \(valid ids\): found no dialogue"),
     "strange id": (lambda c: c.__setitem__(16, [None]), r"field 16 \(valid ids\): found the id None"),
+    "mixed ids": (lambda c: c.__setitem__(16, {"a", 1}), r"field 16 \(valid ids\): found the id"),
+    "true id": (lambda c: c.__setitem__(16, [True]), r"field 16 \(valid ids\): found the id True"),
+    "ids in no list": (
+        lambda c: c.__setitem__(16, np.array(4)),
+        r"field 16 \(valid ids\): found a numpy array of shape",
+    ),
+    "set of rows": (spoil(1, set), r"field 1 .*dialogue 0: found a set; expected a list with an entry per utterance"),
+    "number": (spoil(1, lambda rows: np.array(3)), r"dialogue 0: found a numpy array of shape \(\)"),
+    "no tensor": (spoil(3, lambda rows: torch.tensor(3)), r"dialogue 0: found a Tensor; expected a list"),
+    "list as label": (spoil(1, lambda rows: [np.array([6])] * len(rows)), r"dialogue 0: found the label \[6\]"),
+    "ragged speaker": (
+        spoil(0, lambda rows: [[1, [2, 3]]] * len(rows)),
+        r"field 0 \(speakers\), dialogue 0: found the entry",
+    ),
+    "speaker in braces": (
+        spoil(0, lambda rows: [{1}] * len(rows)),
+        r"field 0 \(speakers\), dialogue 0: found the entry",
+    ),
     "one string": (spoil(13, lambda rows: "hello"), r"field 13 \(sentences\), dialogue 0: found a str"),
 }
 

@@ -19,6 +19,8 @@ VALUES = {
     "text": np.array(["a", "bcd", "é"]),
     "objects": np.array(["a", None, 3], object),
     "scalar": np.float64(1.5),
+    "empty string scalar": np.array([""])[0],
+    "axes in another order": np.arange(24.0).reshape(2, 3, 4).transpose(1, 0, 2),
     "containers": {"a": [1, 2.5, (True, None)], "b": {3, 4}, 5: frozenset("x"), "c": bytearray(b"y"), "d": b"z"},
     "ordered": collections.OrderedDict(a=1),
     "default": collections.defaultdict(list, a=[1]),
@@ -78,6 +80,24 @@ def test_torch_tensors(read):
     tensor = torch.arange(6.0).reshape(2, 3).T
     found = read(pickle.dumps({"a": [tensor]}))
     assert torch.equal(found["a"][0], tensor)
+
+
+def test_a_tensor_larger_than_its_storage_is_refused(read):
+    content = pickle.dumps(torch.arange(4.0), 2)
+    assert content.count(b"K\x04\x85") == 1
+    with pytest.raises(InputError, match="not a complete pickle"):
+        read(content.replace(b"K\x04\x85", b"K\x64\x85"))
+
+
+def test_memory_that_runs_out_is_not_taken_for_a_damaged_file(tmp_path, monkeypatch):
+    (tmp_path / "features.pkl").write_bytes(pickle.dumps([1]))
+
+    def load(self):
+        raise MemoryError
+
+    monkeypatch.setattr(safe_pickle._Unpickler, "load", load)
+    with pytest.raises(InputError, match="not enough memory"):
+        safe_pickle.load(tmp_path / "features.pkl")
 
 
 class Attack:

@@ -1,4 +1,4 @@
-"""Attention: fused against eager, eager against a reference that replaces scores by -1e9, as eq. 2-7 and SPEC say."""
+"""Attention: fused against eager, eager against a reference that replaces scores by -1e9, as the release does."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Released checkpoints: names, shapes and dtypes of SPEC 6, the way there and back, and what is refused."""
+"""Released checkpoints: names, shapes and dtypes, the way there and back, and what is refused."""
 
 import os
 import pickle
@@ -18,7 +18,7 @@ def weights(network):
 
 
 def expected_shapes(width, audio, visual, classes):
-    """The 93 entries, written out from SPEC 6."""
+    """The 93 entries, written out."""
     shapes = {"position_enc_evi.pos_table": (1, 200, width), "layer_norm.weight": (width,), "layer_norm.bias": (width,)}
 
     def linear(name, inputs, outputs):
@@ -100,6 +100,8 @@ BAD = {
     "dtype": (spoil(lambda s: s.update({"smax_fc.bias": torch.ones(4).double()})), "smax_fc.bias is torch.float64"),
     "NaN": (spoil(lambda s: s["smax_fc.bias"].fill_(torch.nan)), "smax_fc.bias holds NaN or infinity"),
     "no state dict": (lambda s, path: torch.save([1, 2], path), "found a list; expected a state dict"),
+    "sparse": (spoil(lambda s: s.update({"smax_fc.bias": torch.ones(4).to_sparse()})), "names to plain tensors"),
+    "no storage": (spoil(lambda s: s.update({"smax_fc.bias": torch.ones(4, device="meta")})), "names to plain tensors"),
     "numbers": (lambda s, path: torch.save({"a": 1}, path), "found a dict; expected a state dict"),
     "code": (lambda s, path: path.write_bytes(pickle.dumps(Attack())), "weights only"),
     "code, zipped": (lambda s, path: torch.save({"a": Attack()}, path), "weights only, it asks for posix.system;"),

@@ -15,7 +15,11 @@ import pytest
 import torch
 import yaml
 
+import common.scripts.inference
+import common.scripts.train
+import common.training.run
 from common.data import iemocap, meld
+from common.data.batches import Batches
 from tests.small import small_corpus
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,20 +44,32 @@ def call(folder, *words, status=0):
 
 
 @pytest.fixture
-def refused(place, monkeypatch, capsys):
-    """The one line that a wrong call ends in, with status 2; run in this process, which saves starting another."""
+def inside(place, monkeypatch, capsys):
+    """Run a script in this process, which saves starting another; returns what it printed, and its status."""
 
-    def refused(folder, script, *words):
+    def inside(folder, script, *words):
         monkeypatch.chdir(folder)
-        words = ["--data-dir", place / "data", *words]
-        monkeypatch.setattr(sys, "argv", [script, *map(str, words)])
+        monkeypatch.setattr(sys, "argv", [script, "--data-dir", str(place / "data"), *map(str, words)])
         monkeypatch.setattr(sys, "path", [*sys.path])
-        with pytest.raises(SystemExit) as stop:
+        status = 0
+        try:
             runpy.run_path(script, run_name="__main__")
-        error = capsys.readouterr().err
-        assert stop.value.code == 2
-        assert re.fullmatch(r"(train|inference)\.py: error: [^\n]+\n", error), error
-        return error
+        except SystemExit as stop:
+            status = stop.code
+        return capsys.readouterr(), status
+
+    return inside
+
+
+@pytest.fixture
+def refused(inside):
+    """The one line that a wrong call ends in, with status 2."""
+
+    def refused(*words):
+        printed, status = inside(*words)
+        assert status == 2
+        assert re.fullmatch(r"(train|inference)\.py: error: [^\n]+\n", printed.err), printed.err
+        return printed.err
 
     return refused
 
@@ -185,6 +201,9 @@ def test_without_data_the_missing_files_are_listed(place, refused, tmp_path):
     assert str(tmp_path / "iemocap") in line
     assert "drive.google.com" in line
     assert "--synthetic" in line
+    assert (
+        refused(place / "IEMOCAP", "inference.py", "--data-dir", tmp_path).split(": ", 1)[1] == line.split(": ", 1)[1]
+    )
     assert not (place / "IEMOCAP" / "runs").exists()
 
 
@@ -209,6 +228,8 @@ def test_what_a_user_can_get_wrong(place, run, refused, tmp_path):
     assert "found a folder" in refused(meld_folder, "inference.py", "--predictions", tmp_path)
     assert "give the folder above" in refused(meld_folder, "train.py", "--data-dir", place / "data" / "meld")
     assert "stands twice" in refused(meld_folder, "inference.py", "--checkpoints", checkpoint, checkpoint)
+    twice = [checkpoint, meld_folder / "runs" / ".." / "runs" / run.name / checkpoint.name]
+    assert "stands twice" in refused(meld_folder, "inference.py", "--checkpoints", *twice)
     (tmp_path / "taken.csv").write_text("mine")
     line = refused(meld_folder, "inference.py", "--checkpoints", checkpoint, "--predictions", tmp_path / "taken.csv")
     assert "exists already" in line
@@ -260,6 +281,31 @@ def test_checkpoints_that_were_trained_differently(place, run, refused, tmp_path
     line = refused(place / "MELD", "inference.py", "--checkpoints", *both)
     assert "trained with different --empty-history" in line
     call(place / "MELD", "inference.py", "--checkpoints", *both, "--empty-history", "strict")
+
+
+def test_batch_size_and_device_reach_the_evaluation(place, inside, tmp_path, monkeypatch):
+    """Under "released" history the scores depend on the batch; and the device is the one that was asked for."""
+    seen, here = [], torch.device("cpu", 0)  # another name of the CPU, to be told from the default one
+
+    class Recording(Batches):
+        def __init__(self, corpus, split, size, device, generator=None):
+            seen.append((size, device))
+            super().__init__(corpus, split, size, device, generator)
+
+    for script in (common.scripts.train, common.scripts.inference):
+        monkeypatch.setattr(script, "choose_device", {"mine": here}.__getitem__)
+    monkeypatch.setattr(common.training.run, "Batches", Recording)
+    monkeypatch.setattr(common.scripts.inference, "Batches", Recording)
+    words = ["--device", "mine", "--output", tmp_path / "run", "--seeds", 1, "--batch-size", 4]
+    inside(place / "MELD", "train.py", *SMALL, *words)
+    assert seen == [(4, here)] * 3
+    tables = []
+    for size in (4, 1):
+        words = ["--device", "mine", "--checkpoints", tmp_path / "run", "--batch-size", size]
+        inside(place / "MELD", "inference.py", *words, "--predictions", tmp_path / f"{size}.csv")
+        assert seen[-1] == (size, here)
+        tables.append(pd.read_csv(tmp_path / f"{size}.csv").log_prob_joy)
+    assert (tables[0] - tables[1]).abs().max() > 1e-5
 
 
 def test_a_wrong_value_at_the_top_of_a_script(place, refused):

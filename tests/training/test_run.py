@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -61,6 +63,49 @@ def test_what_a_run_leaves(corpus, tmp_path):
         assert tested[k]["confusion"].tolist() == found["confusion"].tolist()
         of_seed = history[history.seed == results.seed[k]].valid_wf1.round(2).tolist()
         assert results.selected_epoch[k] == of_seed.index(max(of_seed))
+
+
+def test_a_run_spelled_out(corpus, tmp_path):
+    """Seeding, initial weights, shuffling, α of the training split, γ and Adam, against a loop written by hand."""
+    changes = {"class_weights": "train", "class_weight_formula": "log-inverse", "focal_gamma": 1.0, "batch_size": 3}
+    chosen = settings(seeds=(5,), epochs=3, attention_dropout=0.0, **changes)
+    corpus.label[corpus.rows("train")[:7]] = range(7)  # every class is there
+    train_run(corpus, chosen, CPU, tmp_path / "run")
+
+    count = np.bincount(corpus.label[corpus.rows("train")], minlength=7)
+    alpha = torch.tensor(np.log(count.sum() / count), dtype=torch.float32)
+
+    def loss(batch):
+        log_p = network(batch)[torch.arange(len(batch.label)), batch.label]
+        return -(alpha[batch.label] * (1 - log_p.detach().exp()) * log_p).mean()
+
+    torch.manual_seed(5)
+    network = build_network(chosen, corpus)
+    train = Batches(corpus, "train", 3, "cpu", torch.Generator().manual_seed(5))
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-2, weight_decay=2e-4)
+    history = pd.read_csv(tmp_path / "run" / "history.csv")
+    for epoch in range(3):
+        losses = []
+        for batch in train:
+            optimizer.zero_grad()
+            losses.append(loss(batch))
+            losses[-1].backward()
+            optimizer.step()
+        assert history.train_loss[epoch] == pytest.approx(torch.stack(losses).mean().item(), rel=1e-4)
+        with torch.no_grad():
+            valid = torch.stack([loss(batch) for batch in Batches(corpus, "valid", 3, "cpu")]).mean().item()
+        assert history.valid_loss[epoch] == pytest.approx(valid, rel=1e-4)
+
+    train_run(corpus, replace(chosen, shuffle=False), CPU, tmp_path / "in order")
+    assert history.train_loss[2] != pytest.approx(
+        pd.read_csv(tmp_path / "in order" / "history.csv").train_loss[2], rel=1e-3
+    )
+
+
+def test_a_run_ends_after_patience_epochs_without_improvement(corpus, tmp_path):
+    still = settings(epochs=30, patience=3, learning_rate=1e-30, weight_decay=0.0, seeds=(5,))
+    train_run(corpus, still, CPU, tmp_path / "run")
+    assert pd.read_csv(tmp_path / "run" / "history.csv").epoch.tolist() == [0, 1, 2, 3]
 
 
 def test_the_same_seed_gives_the_same_results(corpus, tmp_path):
