@@ -62,6 +62,18 @@ def inside(place, monkeypatch, capsys):
 
 
 @pytest.fixture
+def ran(inside):
+    """What a script prints that ends well."""
+
+    def ran(*words):
+        printed, status = inside(*words)
+        assert not status, printed.err
+        return printed.out
+
+    return ran
+
+
+@pytest.fixture
 def refused(inside):
     """The one line that a wrong call ends in, with status 2."""
 
@@ -125,24 +137,24 @@ def test_from_anywhere_by_path(place, run, tmp_path):
     call(tmp_path, place / "IEMOCAP" / "inference.py", "--checkpoints", out / "ECERC_MODEL.pkl")
 
 
-def test_the_files_beside_the_script_come_first(place, run):
+def test_the_files_beside_the_script_come_first(place, ran, run):
     beside = [place / "MELD" / name for name in ("ECERC_MODEL.pkl", "ECERC_MODEL_2.pkl")]
     for path in beside:
         shutil.copy(run / path.name, path)
     try:
         words = [*SMALL[:6], "--batch-size", 4, "--empty-history", "strict"]
-        done = call(place / "MELD", "inference.py", *words)
-        assert "Checkpoints beside MELD/inference.py (2 of 3): ECERC_MODEL.pkl, ECERC_MODEL_2.pkl" in done.stdout
+        printed = ran(place / "MELD", "inference.py", *words)
+        assert "Checkpoints beside MELD/inference.py (2 of 3): ECERC_MODEL.pkl, ECERC_MODEL_2.pkl" in printed
     finally:
         for path in beside:
             path.unlink()
 
 
-def test_every_option_reaches_the_run(place, tmp_path):
+def test_every_option_reaches_the_run(place, ran, tmp_path):
     """Also switched off, and the values of all others are those at the top of the script."""
     words = "--no-shuffle --evidence-dropout 0.25 --attention-dropout 0 --classifier-dropout 0.1 --class-weights train"
     words += " --modality-order aligned --labels sentiment --seeds 8 9 --batch-size 5"
-    call(place / "MELD", "train.py", *SMALL, *words.split(), "--output", tmp_path / "run")
+    ran(place / "MELD", "train.py", *SMALL, *words.split(), "--output", tmp_path / "run")
     written = yaml.safe_load((tmp_path / "run" / "settings.yaml").read_text())
     expected = {
         "shuffle": False,
@@ -162,31 +174,30 @@ def test_every_option_reaches_the_run(place, tmp_path):
     assert written["data"]["classes"] == ["neutral", "positive", "negative"]
     state = torch.load(tmp_path / "run" / "ECERC_MODEL_2.pkl", weights_only=True)
     assert state["smax_fc.bias"].shape == (3,)
-    done = call(place / "MELD", "inference.py", "--checkpoints", tmp_path / "run" / "ECERC_MODEL.pkl")
-    assert "F1 negative" in done.stdout
+    printed = ran(place / "MELD", "inference.py", "--checkpoints", tmp_path / "run" / "ECERC_MODEL.pkl")
+    assert "F1 negative" in printed
 
 
-def test_initial_weights(place, run, tmp_path):
+def test_initial_weights(place, ran, run, tmp_path):
     words = [*SMALL[:6], "--seeds", 1, "--epochs", 1, "--learning-rate", 1e-30, "--weight-decay", 0]
     start = run / "ECERC_MODEL.pkl"
-    call(place / "MELD", "train.py", *words, "--initial-weights", start, "--output", tmp_path / "run")
+    ran(place / "MELD", "train.py", *words, "--initial-weights", start, "--output", tmp_path / "run")
     a, b = (torch.load(path, weights_only=True) for path in (start, tmp_path / "run" / "ECERC_MODEL.pkl"))
     assert all(torch.allclose(a[name], b[name], rtol=0, atol=1e-12) for name in a)
 
 
-def test_synthetic_needs_no_data(place, tmp_path):
+def test_synthetic_needs_no_data(place, ran, tmp_path):
     words = ["--synthetic", "--seeds", 3, "--epochs", 1, "--batch-size", 16, "--data-dir", tmp_path]
-    call(place / "IEMOCAP", "train.py", *words, "--output", tmp_path / "run")
+    ran(place / "IEMOCAP", "train.py", *words, "--output", tmp_path / "run")
     checkpoint = tmp_path / "run" / "ECERC_MODEL.pkl"
-    assert (
-        "synthetic conversations"
-        in call(place / "IEMOCAP", "inference.py", "--synthetic", "--checkpoints", checkpoint).stdout
+    assert "synthetic conversations" in ran(
+        place / "IEMOCAP", "inference.py", "--synthetic", "--checkpoints", checkpoint
     )
 
 
 @pytest.mark.parametrize("script", [f"{d}/{s}.py" for d in ("IEMOCAP", "MELD") for s in ("train", "inference")])
-def test_help_explains_every_option(place, script):
-    text = " ".join(call(place, script, "--help").stdout.split())
+def test_help_explains_every_option(place, ran, script):
+    text = " ".join(ran(place, script, "--help").split())
     top = (place / script).read_text()
     for name in re.findall(r"^    (\w+)=", top, re.MULTILINE):
         assert re.search(rf"--{name.replace('_', '-')}\b", text), name
@@ -274,13 +285,13 @@ def test_ctrl_c(place, tmp_path):
     assert pd.read_csv(run / "results.csv").seed.tolist() == [0]
 
 
-def test_checkpoints_that_were_trained_differently(place, run, refused, tmp_path):
+def test_checkpoints_that_were_trained_differently(place, ran, run, refused, tmp_path):
     words = [*SMALL, "--seeds", 0, "--batch-size", 4, "--empty-history", "released", "--output", tmp_path / "run"]
-    call(place / "MELD", "train.py", *words)
+    ran(place / "MELD", "train.py", *words)
     both = [run / "ECERC_MODEL.pkl", tmp_path / "run" / "ECERC_MODEL.pkl"]
     line = refused(place / "MELD", "inference.py", "--checkpoints", *both)
     assert "trained with different --empty-history" in line
-    call(place / "MELD", "inference.py", "--checkpoints", *both, "--empty-history", "strict")
+    ran(place / "MELD", "inference.py", "--checkpoints", *both, "--empty-history", "strict")
 
 
 def test_batch_size_and_device_reach_the_evaluation(place, inside, tmp_path, monkeypatch):
