@@ -100,7 +100,7 @@ _KINDS = {int: "a whole number", float: "a finite number", bool: "True or False"
 
 def _checked(f, value):
     """`value` converted to the type of field `f`. Raises InputError where that or its bounds are missed."""
-    name, rule = f"{f.name} (--{f.name.replace('_', '-')})", f.metadata
+    name, rule = f"{f.name} ({option_name(f.name)})", f.metadata
     if f.name == "seeds":
         try:
             seeds = tuple(value)
@@ -139,6 +139,11 @@ def build(kind: type[Settings], values: dict[str, Any], where: object) -> Settin
     return kind(**values)
 
 
+def option_name(name: str) -> str:
+    """The command line option of a hyperparameter: `batch_size` is `--batch-size`."""
+    return "--" + name.replace("_", "-")
+
+
 class OneLineParser(argparse.ArgumentParser):
     """An argument parser whose errors are InputErrors: one line, exit status 2."""
 
@@ -152,7 +157,7 @@ def add_options(parser: argparse.ArgumentParser, kind: type[NetworkSettings], va
     for f in fields(kind):
         if f.name not in values:
             continue
-        option, text = "--" + f.name.replace("_", "-"), f"{f.metadata['help']} (default: {_words(values[f.name])})"
+        option, text = option_name(f.name), f"{f.metadata['help']} (default: {_words(values[f.name])})"
         if f.type is bool:
             how = {"action": argparse.BooleanOptionalAction}
         elif f.name == "seeds":

@@ -19,7 +19,7 @@ class FeatureFile:
         self.path, self.names = Path(path), names
         content = safe_pickle.load(path)
         if not isinstance(content, tuple | list):
-            raise InputError(f"{path}: found a {type(content).__name__}; expected a tuple of {count} fields; {_AGAIN}")
+            raise InputError(f"{path}: found {_kind(content)}; expected a tuple of {count} fields; {_AGAIN}")
         if len(content) != count:
             raise InputError(f"{path}: found {len(content)} fields; expected {count}; {_AGAIN}")
         self._fields = {position: content[position] for position in names}

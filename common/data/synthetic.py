@@ -21,7 +21,7 @@ import numpy as np
 from common.data import DATASETS, iemocap, meld
 from common.data.corpus import FEATURES, Corpus, from_dialogues
 from common.errors import InputError, run_script
-from common.settings import OneLineParser
+from common.settings import OneLineParser, option_name
 
 CAUSES = ("self_event", "cross_event", "self_emotion", "cross_emotion")
 WIDTHS = {
@@ -141,7 +141,7 @@ def main() -> None:
     for name, values in vars(arguments).items():
         if name not in ("folder", "dataset") and values is not None and min(np.atleast_1d(values)) < (name != "seed"):
             least = int(name != "seed")
-            raise InputError(f"--{name.replace('_', '-')}: found {values}; expected whole numbers from {least}")
+            raise InputError(f"{option_name(name)}: found {values}; expected whole numbers from {least}")
     if arguments.turns and arguments.turns[0] > arguments.turns[1]:
         raise InputError(f"--turns: found {arguments.turns}; expected the smaller number first")
     for dataset in arguments.dataset:

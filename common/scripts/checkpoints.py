@@ -5,7 +5,7 @@ from pathlib import Path
 
 from common.errors import InputError
 from common.scripts.options import shown
-from common.settings import EvaluationSettings, build, read_yaml
+from common.settings import EvaluationSettings, build, option_name, read_yaml
 from common.training.run import RESULTS, SETTINGS, checkpoint_name
 
 RELEASED = [checkpoint_name(index) for index in range(3)]
@@ -20,11 +20,12 @@ def find_checkpoints(given: list[Path] | None, folder: Path, synthetic: bool) ->
     if given:
         paths, origin = [], "as given"
         for path in given:
-            paths += _of_run(path) if path.is_dir() else [path]
-            if not paths or not paths[-1].is_file():
+            files = _of_run(path) if path.is_dir() else [path] if path.is_file() else []
+            if not files:
                 raise InputError(
                     f"--checkpoints {path}: no such checkpoint; expected ECERC_MODEL*.pkl, or a run's folder"
                 )
+            paths += files
     else:
         paths = [folder / name for name in RELEASED if (folder / name).is_file()]
         origin = f"beside {folder.name}/inference.py ({len(paths)} of {len(RELEASED)})"
@@ -81,7 +82,7 @@ def trained_settings(
     settings = found[0]
     for key in hyperparameters:
         if any(getattr(other, key) != getattr(settings, key) for other in found):
-            option = "--" + key.replace("_", "-")
+            option = option_name(key)
             raise InputError(f"--checkpoints: trained with different {option}; evaluate them apart, or give {option}")
         value = getattr(settings, key)
         if key not in options and value != hyperparameters[key]:

@@ -98,8 +98,9 @@ def train_run(
     """
     folder, weight = RunFolder(output, overwrite), class_weights(settings, corpus)
     weight = None if weight is None else weight.to(device)
-    start = build_network(settings, corpus)
+    start = None
     if initial_weights is not None:
+        start = build_network(settings, corpus)
         load_released(start, initial_weights)
     folder.start()
     folder.write_settings(
@@ -122,7 +123,7 @@ def train_run(
         torch.manual_seed(seed)
         shuffling.manual_seed(seed)
         network = build_network(settings, corpus)
-        if initial_weights is not None:
+        if start is not None:
             network.load_state_dict(start.state_dict())
         network.to(device)
 

@@ -236,6 +236,9 @@ def test_what_a_user_can_get_wrong(place, run, refused, tmp_path):
     assert "expected ECERC_MODEL*.pkl, or a run's folder" in refused(
         meld_folder, "inference.py", "--checkpoints", tmp_path
     )
+    assert f"--checkpoints {tmp_path}: no such checkpoint" in refused(  # also after one that is there
+        meld_folder, "inference.py", "--checkpoints", checkpoint, tmp_path
+    )
     assert "found a folder" in refused(meld_folder, "inference.py", "--predictions", tmp_path)
     assert "give the folder above" in refused(meld_folder, "train.py", "--data-dir", place / "data" / "meld")
     assert "stands twice" in refused(meld_folder, "inference.py", "--checkpoints", checkpoint, checkpoint)
