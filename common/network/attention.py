@@ -1,6 +1,7 @@
 """The attention block, eq. 2-7: multi-head attention and a feed-forward layer, each with residual and LayerNorm.
 
-B dialogues, L positions in the padded grid, R query rows, m width of the block, A = heads · head width.
+m width of the block, A = heads · head width, E queries without history; letters otherwise as in `common.data.batches`
+and `masks`.
 """
 
 import math
@@ -9,89 +10,99 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from common.data.batches import Layout
-from common.network.masks import HistoryMask
+from common.network.dropout import Dropout
+from common.network.linear import Linear, linear
+from common.network.masks import History
 from common.settings import NetworkSettings
 
 EPSILON = 1e-6  # of the LayerNorms
 
 
-def attend(
-    query: Tensor, key: Tensor, value: Tensor, mask: HistoryMask, dropout: float = 0.0, eager: bool = False
-) -> tuple[Tensor, Tensor | None]:
-    """Attention of eq. 3 over the keys that `mask` allows: (B, heads, L, head width) each, one query per position.
-
-    `dropout` acts on the weights. Fused (`scaled_dot_product_attention`), or `eager`: plain operations that give the
-    weights (B, heads, L, L) too, as they were before dropout; None in the fused form.
-    """
-    # A query of zeros scores 0 with every key: exactly uniform weights, and no gradient to the query and key maps.
-    empty = mask.empty[:, None, :, None]
-    query = query.masked_fill(empty, 0.0)
-    allowed = mask.allowed[:, None] | empty
-    weights = None
-    if eager:
-        scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
-        weights = scores.masked_fill(~allowed, -math.inf).softmax(-1)
-        attended = F.dropout(weights, dropout) @ value
-    else:
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed, dropout_p=dropout)
-    if not mask.uniform_when_empty:
-        attended = attended.masked_fill(empty, 0.0)
-        weights = None if weights is None else weights.masked_fill(empty, 0.0)
-    return attended, weights
-
-
 class AttentionLayer(nn.Module):
     """One layer of an attention block of width m (eq. 2-7)."""
 
-    def __init__(self, width: int, settings: NetworkSettings):
+    def __init__(self, width: int, settings: NetworkSettings, dropout: Dropout):
         super().__init__()
         inner = settings.heads * settings.head_width
-        self.heads, self.dropout = settings.heads, settings.attention_dropout
-        self.query = nn.Linear(width, inner, bias=False)
-        self.key = nn.Linear(width, inner, bias=False)
-        self.value = nn.Linear(width, inner, bias=False)
-        self.output = nn.Linear(inner, width, bias=False)
+        self.heads, self.rate, self.dropout = settings.heads, settings.attention_dropout, dropout
+        self.query = Linear(width, inner, bias=False)
+        self.key = Linear(width, inner, bias=False)
+        self.value = Linear(width, inner, bias=False)
+        self.output = Linear(inner, width, bias=False)
         self.attention_norm = nn.LayerNorm(width, eps=EPSILON)
-        self.expand = nn.Linear(width, settings.feedforward_factor * width)
-        self.contract = nn.Linear(settings.feedforward_factor * width, width)
+        self.expand = Linear(width, settings.feedforward_factor * width)
+        self.contract = Linear(settings.feedforward_factor * width, width)
         self.feedforward_norm = nn.LayerNorm(width, eps=EPSILON)
 
     def forward(
-        self,
-        rows: Tensor,
-        layout: Layout,
-        context: Tensor,
-        context_layout: Layout,
-        mask: HistoryMask | None,
-        eager: bool = False,
-    ) -> tuple[Tensor, Tensor | None]:
-        """Rows (R, m) after attending to `context` rows of the same grid; weights (B, heads, L, L) or None."""
-        if mask is None:
-            attended, weights = self._own(self.value(context)), None
+        self, rows: Tensor, context: Tensor, history: History | None, everything: Tensor, weights: list | None = None
+    ) -> Tensor:
+        """Rows (N or R, m) after attending to `context` (N, m) as `history` says, or to their own row of it (None).
+
+        `everything`: `context` with its padding rows, (R, m), where queries without history attend to them. A list
+        given as `weights` receives the weights of each grid, (b, heads, Q, n), before dropout.
+        """
+        if history is None:
+            attended = self._own(self.value(context))
         else:
-            query = self._heads(layout.pad(self.query(rows)))
-            key = self._heads(context_layout.pad(self.key(context)))
-            value = self._heads(context_layout.pad(self.value(context)))
-            attended, weights = attend(query, key, value, mask, self._rate(), eager)
-            attended = layout.pack(attended.transpose(1, 2).flatten(2))  # (R, A)
+            attended = self._attended(rows, context, history, everything, weights)
         rows = self.attention_norm(rows + self._drop(self.output(attended)))
         inner = self._drop(self.contract(F.relu(self.expand(rows))))
-        return self.feedforward_norm(rows + inner), weights
+        return self.feedforward_norm(rows + inner)
+
+    def _attended(self, rows, context, history, everything, weights):
+        """Eq. 3 before the output map: (N or R, A)."""
+        query = self.query(rows)
+        both = linear(context, torch.cat([self.key.weight, self.value.weight]))
+        key, value = both.chunk(2, 1)
+        results = []
+        for grid in history.grids:
+            parts = (self._heads(x, where) for x, where in ((query, grid.query), (key, grid.key), (value, grid.key)))
+            results.append(self._attend(*parts, grid.bias, weights).transpose(1, 2).flatten(0, 1).flatten(1))
+        if history.empty is not None:
+            results.append(self._without_history(history, everything))
+        return torch.cat(results).index_select(0, history.cell)
+
+    def _attend(self, query, key, value, bias, weights):
+        """Eq. 3 in a grid: (b, heads, Q, head width). Fused where no one asks for the weights, dropout included."""
+        dropping = self.training and self.rate
+        if weights is None and not dropping:
+            return F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype))
+        attention = (query @ key.transpose(2, 3) / math.sqrt(query.shape[3]) + bias).softmax(3)
+        if weights is not None:
+            weights.append(attention)
+        return self.dropout(attention, self.rate, self.training) @ value
+
+    def _without_history(self, history, everything):
+        """What queries without history attend to: (E, A)."""
+        empty, heads = history.empty.dialogue, self.heads
+        if history.uniform is None:
+            return everything.new_zeros(len(empty), self.value.out_features)
+        # Uniform weights are known beforehand: rows are weighed before the value map, which saves mapping padding.
+        uniform, longest = history.uniform.to(everything.dtype), history.whole.shape[1]
+        if self.training and self.rate:
+            share = self.dropout(uniform.expand(len(empty), heads, -1), self.rate, True)  # (E, heads, L)
+            turns = everything.index_select(0, history.whole.index_select(0, empty).flatten())
+            mixed = share @ turns.view(len(empty), longest, -1)  # (E, heads, m)
+            per_head = self.value.weight.view(heads, -1, mixed.shape[2])  # (heads, head width, m)
+            return (mixed.transpose(0, 1) @ per_head.transpose(1, 2)).transpose(0, 1).flatten(1)
+        turns = everything.index_select(0, history.whole.flatten()).view(-1, longest, everything.shape[1])
+        return self.value(uniform @ turns).index_select(0, empty)
 
     def _own(self, value):
         """Attention to the own row only: the weight is 1, and dropout of weights drops whole heads."""
-        kept = F.dropout(value.new_ones(len(value), self.heads, 1), self.dropout, self.training)
+        if not (self.training and self.rate):
+            return value
+        kept = self.dropout.mask((len(value), self.heads, 1), self.rate, value)
         return (value.unflatten(1, (self.heads, -1)) * kept).flatten(1)
 
-    def _heads(self, grid):
-        return grid.unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, heads, L, head width)
+    def _heads(self, rows, where):
+        """Rows (…, A) in a grid (b, n): (b, heads, n, head width)."""
+        grid = rows.index_select(0, where.flatten())
+        return grid.view(*where.shape, self.heads, -1).transpose(1, 2)
 
     def _drop(self, x):
-        return F.dropout(x, self.dropout, self.training)
-
-    def _rate(self):
-        return self.dropout if self.training else 0.0
+        return self.dropout(x, self.rate, self.training)
 
 
 class AttentionBlock(nn.Module):
@@ -101,28 +112,31 @@ class AttentionBlock(nn.Module):
     cross-attention they stay.
     """
 
-    def __init__(self, width: int, settings: NetworkSettings):
+    def __init__(self, width: int, settings: NetworkSettings, dropout: Dropout | None = None):
         super().__init__()
-        self.layers = nn.ModuleList(AttentionLayer(width, settings) for _ in range(settings.layers))
+        dropout = dropout or Dropout()
+        self.layers = nn.ModuleList(AttentionLayer(width, settings, dropout) for _ in range(settings.layers))
 
     def forward(
         self,
         rows: Tensor,
-        layout: Layout,
-        mask: HistoryMask | None,
+        history: History | None,
         context: Tensor | None = None,
-        context_layout: Layout | None = None,
+        real: int | None = None,
         weights: list | None = None,
     ) -> Tensor:
-        """(R, m) to (R, m). `mask` None: every row attends to its own row of `context` only (mask I).
+        """Rows (N or R, m) to rows. `history` None: each attends to its own row of `context` only (mask I).
 
-        A list given as `weights` receives the attention weights of each layer, (B, heads, L, L).
+        `real`: N; `context` (R, m), or in self-attention `rows`, may have padding rows behind its N rows, which only
+        queries without history attend to. A list given as `weights` receives a list for each layer: the attention
+        weights of each grid, (b, heads, Q, n).
         """
         for layer in self.layers:
-            source, source_layout = (rows, layout) if context is None else (context, context_layout)
-            rows, layer_weights = layer(rows, layout, source, source_layout, mask, eager=weights is not None)
-            if weights is not None and mask is not None:
-                weights.append(layer_weights)
+            source = rows if context is None else context
+            kept = None if weights is None else []
+            rows = layer(rows, source[:real], history, source, kept)
+            if weights is not None:
+                weights.append(kept)
         return rows
 
 

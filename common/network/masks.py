@@ -1,52 +1,95 @@
 """Which earlier turns a query may attend to: the masks of Figure 3, and queries that have none.
 
-B dialogues, L positions in the padded grid.
+b dialogues of a group in a grid of n positions for keys and Q for queries; letters otherwise as in
+`common.data.batches`.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from common.data.batches import Layout
+from common.data.batches import Empty, Group, Layout
 
 
 @dataclass(frozen=True)
-class HistoryMask:
-    """`allowed`: (B, L, L) booleans, query by key. `empty`: (B, L), queries without any allowed key.
-
-    With `uniform_when_empty` such a query weighs all L positions of the padded dialogue alike, later turns and padding
-    included, as the released code does; without, its attention output is zero.
+class Grid:
+    """A group in attention: rows of the queries (b, Q) and of the keys (b, n), and what is added to the scores,
+    (b, 1, Q, n): 0 where a query may attend to a key, else -inf. A query without history may attend to any; its result
+    is not used.
     """
 
-    allowed: Tensor
-    empty: Tensor
-    uniform_when_empty: bool
+    group: Group
+    query: Tensor
+    key: Tensor
+    bias: Tensor
+
+
+@dataclass(frozen=True)
+class History:
+    """H, S or C for a batch. `cell`: where the result of each query stands, see Layout. `empty`: queries without
+    history, None under H. Under "released" these weigh all L positions of the padded dialogue alike, later turns and
+    padding included, as `uniform` (L,) says, `whole` (B, L) being the rows; under "strict" (`uniform` None) their
+    result is zero.
+    """
+
+    grids: list[Grid]
+    cell: Tensor
+    empty: Empty | None = None
+    whole: Tensor | None = None
+    uniform: Tensor | None = None
+
+    def spread(self, weights: list[Tensor], layout: Layout) -> Tensor:
+        """Attention weights of each grid, (b, heads, Q, n), as (B, heads, L, L), zeros where there are none."""
+        size, longest = layout.whole.shape
+        spread = weights[0].new_zeros(size, weights[0].shape[1], longest, longest)
+        for grid, part in zip(self.grids, weights, strict=True):
+            spread[grid.group.dialogues, :, : part.shape[2], : part.shape[3]] = part
+        cells = sum(grid.query.numel() for grid in self.grids)
+        asked = layout.pad((self.cell < cells)[:, None])  # (B, L, 1)
+        empty = layout.pad((self.cell >= cells)[:, None])
+        rest = 0 if self.uniform is None else empty[:, None] * self.uniform
+        return spread * asked[:, None] + rest
 
 
 @dataclass(frozen=True)
 class Masks:
     """H, S and C of Figure 3. I, the query's own position only, needs no mask: its softmax has one term."""
 
-    history: HistoryMask
-    self_party: HistoryMask
-    cross_party: HistoryMask
+    history: History
+    self_party: History
+    cross_party: History
 
 
 def history_masks(layout: Layout, speaker: Tensor, empty_history: str) -> Masks:
     """The masks of a batch from its Layout and the speaker of each utterance, (N,).
 
     H: keys that are no padding and not later than the query. S: H, same speaker, not the query itself. C: H and another
-    speaker. `empty_history`: "released" or "strict".
+    speaker. `empty_history`: "released", where padding rows are queries under H too, or "strict".
     """
-    at = torch.arange(layout.longest, device=speaker.device)
-    real = at < layout.length[:, None]  # (B, L)
-    history = real[:, None, :] & (at[:, None] >= at)  # (B, L, L)
-    by = layout.pad(speaker[:, None])[..., 0]  # (B, L)
-    same = by[:, :, None] == by[:, None, :]
-    earlier = history & (at[:, None] > at)
+    released = empty_history == "released"
+    history, self_party, cross_party = [], [], []
+    for group in layout.groups:
+        queries = group.whole if released else group.real
+        at = torch.arange(queries.shape[1], device=speaker.device)
+        keys = at[: group.real.shape[1]]
+        real = (keys < group.length[:, None])[:, None]  # (b, 1, n)
+        by = speaker[group.real]  # (b, n)
+        same = by[:, :, None] == by[:, None, :]
+        earlier = real & (keys[:, None] > keys)  # (b, n, n); nobody is his own other party
+        history.append(Grid(group, queries, group.real, _bias(real & (at[:, None] >= keys))))
+        self_party.append(Grid(group, group.real, group.real, _bias(earlier & same)))
+        cross_party.append(Grid(group, group.real, group.real, _bias(earlier & ~same)))
+    everywhere = {"whole": layout.whole, "uniform": layout.uniform} if released else {}
+    return Masks(
+        History(history, layout.cell if released else layout.real_cell),
+        History(self_party, layout.no_self.cell, layout.no_self, **everywhere),
+        History(cross_party, layout.no_cross.cell, layout.no_cross, **everywhere),
+    )
 
-    def mask(allowed):
-        return HistoryMask(allowed, ~allowed.any(-1), empty_history == "released")
 
-    return Masks(mask(history), mask(earlier & same), mask(history & ~same))
+def _bias(allowed):
+    """What is added to the scores, (b, 1, Q, n)."""
+    allowed = allowed | ~allowed.any(-1, keepdim=True)
+    return torch.zeros_like(allowed, dtype=torch.float32).masked_fill_(~allowed, -math.inf)[:, None]

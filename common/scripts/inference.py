@@ -8,7 +8,7 @@ import pandas as pd
 from common.data.batches import Batches
 from common.data.corpus import SPLITS
 from common.data.load import load_corpus, require_files
-from common.environment import choose_device, device_name
+from common.environment import choose_device, device_name, keep_memory
 from common.errors import InputError, run_script
 from common.files import atomic
 from common.network.released import load_released
@@ -49,6 +49,7 @@ def _inference(dataset, folder, hyperparameters):
     add_options(parser, EvaluationSettings, hyperparameters)
     arguments = parser.parse_args()
     device = choose_device(arguments.device)
+    keep_memory()
     target = arguments.predictions
     if target:
         _check_target(target, arguments.overwrite)

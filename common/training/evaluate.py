@@ -17,9 +17,12 @@ def evaluate(
     `gamma` and `weight` are those of the loss. The network is left in evaluation mode.
     """
     network.eval()
-    outputs, losses = [], []
+    count, losses = len(batches.label), []
+    outputs = None
     for batch in batches:
-        log_prob = network(batch)
-        outputs.append(log_prob)
-        losses.append(focal_loss(log_prob, batch.label, gamma, weight))
-    return torch.cat(outputs).cpu(), torch.stack(losses).mean().item()
+        log_prob, share = network(batch), batch.layout.share
+        if outputs is None:
+            outputs = log_prob.new_empty(count + 1, log_prob.shape[1])  # the last one is for masked rows
+        outputs.index_copy_(0, torch.where(share > 0, batch.rows, count), log_prob)
+        losses.append(focal_loss(log_prob, batch.label, gamma, weight, share))
+    return outputs[:count].cpu(), torch.stack(losses).mean().item()

@@ -2,19 +2,18 @@
 
 import math
 import time
-from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from common.data.batches import Batches
+from common.data.batches import Batch, Batches
 from common.errors import InputError
 from common.network.ecerc import ECERC
 from common.settings import TrainingSettings
-from common.training.evaluate import evaluate
+from common.training.graphs import captured
 from common.training.loss import focal_loss
-from common.training.metrics import scores
+from common.training.metrics import confusion_scores
 
 
 class Selection:
@@ -42,92 +41,131 @@ class Selection:
         return better
 
 
-def train_epoch(
-    network: ECERC,
-    batches: Batches,
-    optimizer: torch.optim.Optimizer,
-    gamma: float = 0.0,
-    weight: Tensor | None = None,
-) -> tuple[float, Tensor, Tensor]:
-    """One pass over the training batches. Returns what the passes themselves gave, dropout on and weights moving:
-    the loss, an unweighted mean over batches, and labels and predictions (U,) in the order of the batches.
-    """
-    network.train()
-    losses, labels, predictions = [], [], []
-    for batch in batches:
-        optimizer.zero_grad(set_to_none=False)
-        log_prob = network(batch)
-        loss = focal_loss(log_prob, batch.label, gamma, weight)
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.detach())
-        labels.append(batch.label)
-        predictions.append(log_prob.detach().argmax(1))
-    return torch.stack(losses).mean().item(), torch.cat(labels).cpu(), torch.cat(predictions).cpu()
-
-
 def adam(network: ECERC, settings: TrainingSettings) -> torch.optim.Adam:
-    """The optimiser of the release: Adam with an L2 penalty, for all parameters.
+    """The optimiser of the release: Adam with an L2 penalty, for all parameters, in one pass over them."""
+    parameters = list(network.parameters())
+    on_gpu = parameters[0].device.type == "cuda"
+    return torch.optim.Adam(
+        parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True, capturable=on_gpu
+    )
 
-    The query and key maps under mask I compute nothing and have no gradient. As in the release, theirs is zero, not
-    absent, so that the penalty moves them too.
+
+class Tally:
+    """Losses and predictions of a pass over a split, summed up on the device, so that it need not be waited for."""
+
+    def __init__(self, classes: int, device: torch.device):
+        self._sums = torch.zeros(1 + classes * classes, device=device, dtype=torch.float64)
+        self._classes = classes
+
+    def reset(self) -> None:
+        """Start anew."""
+        self._sums.zero_()
+
+    def add(self, loss: Tensor, log_prob: Tensor, batch: Batch) -> None:
+        """Take in a batch."""
+        counts = (batch.layout.share > 0).double()
+        cell = 1 + batch.label * self._classes + log_prob.argmax(1)
+        self._sums.scatter_add_(0, cell, counts)
+        self._sums[:1].add_(loss)
+
+    @staticmethod
+    def read(*tallies: "Tally") -> list[tuple[float, np.ndarray]]:
+        """Of each tally the sum of the losses and the confusion matrix (C, C); waits for the device once."""
+        sums = torch.stack([tally._sums for tally in tallies]).cpu().numpy()
+        return [(float(row[0]), row[1:].reshape(tallies[0]._classes, -1).astype(np.int64)) for row in sums]
+
+
+class Trainer:
+    """Trains `network` on the Batches `train` and selects on `valid`, an epoch at a time.
+
+    `settings` are TrainingSettings, `weight` is α or None, `title` goes before messages. On CUDA a training step and
+    an evaluation step are captured as graphs. `done`: no further epoch is to be run.
     """
-    for parameter in network.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    return torch.optim.Adam(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
 
+    def __init__(
+        self,
+        network: ECERC,
+        train: Batches,
+        valid: Batches,
+        settings: TrainingSettings,
+        weight: Tensor | None = None,
+        title: str = "",
+    ):
+        self.network, self.settings, self.title, self.epoch, self.done = network, settings, title, 0, False
+        self._train, self._valid, self._weight = train, valid, weight
+        device = next(network.parameters()).device
+        self._tallies = [Tally(network.classes, device) for _ in range(2)]
+        self._optimizer, self._selection, self._selected = adam(network, settings), Selection(settings.patience), {}
+        self._idle = {parameter: torch.zeros_like(parameter) for parameter in network.idle_parameters()}
+        network.train()
+        self._train_step = captured(self._train_eagerly, train, network.dropout, self._state)
+        network.eval()
+        self._valid_step = captured(self._evaluate_eagerly, valid, network.dropout, self._state)
 
-def fit(
-    network: ECERC,
-    train: Batches,
-    valid: Batches,
-    settings: TrainingSettings,
-    classes: list[str],
-    weight: Tensor | None = None,
-    title: str = "",
-    on_epoch: Callable[[dict], None] = lambda row: None,
-) -> int:
-    """Train `network` on the Batches `train`, select on `valid`; `settings` are TrainingSettings, `weight` α or None.
+    def run_epoch(self) -> dict:
+        """Train on every batch once and evaluate the validation split; returns a row of history.csv but the seed.
 
-    Leaves the selected weights in the network and returns the selected epoch (from 0). `on_epoch` is called after each
-    epoch with a dictionary: the columns of history.csv but the seed.
-
-    Raises InputError, naming the epoch, when a loss is not finite.
-    """
-    optimizer, selection, selected, best = adam(network, settings), Selection(settings.patience), {}, 0.0
-    with tqdm(total=settings.epochs, desc=title, unit="epoch", dynamic_ncols=True) as bar:
-        for epoch in range(settings.epochs):
-            start = time.perf_counter()
-            loss, label, prediction = train_epoch(network, train, optimizer, settings.focal_gamma, weight)
-            passed = scores(label, prediction, classes)
-            log_prob, valid_loss = evaluate(network, valid, settings.focal_gamma, weight)
-            held_out = scores(valid.label, log_prob.argmax(1), classes)
-            if not (math.isfinite(loss) and math.isfinite(valid_loss)):
-                raise InputError(
-                    f"{title}: the loss is not finite in epoch {epoch} (training {loss}, validation {valid_loss}); "
-                    "try a lower --learning-rate"
-                )
-            if selection.update(epoch, held_out["wf1"], valid_loss):
-                selected = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-                best = held_out["wf1"]
-            on_epoch(
-                {
-                    "epoch": epoch,
-                    "train_loss": loss,
-                    "train_accuracy": passed["accuracy"],
-                    "train_wf1": passed["wf1"],
-                    "valid_loss": valid_loss,
-                    "valid_accuracy": held_out["accuracy"],
-                    "valid_wf1": held_out["wf1"],
-                    "seconds": time.perf_counter() - start,
-                }
+        What it says of training was seen during the passes, dropout on and weights moving; losses are unweighted means
+        over batches. Raises InputError, naming the epoch, when a loss is not finite.
+        """
+        start = time.perf_counter()
+        for tally in self._tallies:
+            tally.reset()
+        self.network.train()
+        for batch in self._train:
+            self._train_step(batch)
+        self.network.eval()
+        for batch in self._valid:
+            self._valid_step(batch)
+        row = {"epoch": self.epoch}
+        for name, batches, (loss, confusion) in zip(
+            ("train", "valid"), (self._train, self._valid), Tally.read(*self._tallies), strict=True
+        ):
+            found = confusion_scores(confusion)
+            row |= {f"{name}_loss": loss / len(batches)}
+            row |= {f"{name}_accuracy": found["accuracy"], f"{name}_wf1": found["wf1"]}
+        if not (math.isfinite(row["train_loss"]) and math.isfinite(row["valid_loss"])):
+            raise InputError(
+                f"{self.title}: the loss is not finite in epoch {self.epoch} (training {row['train_loss']}, validation "
+                f"{row['valid_loss']}); try a lower --learning-rate"
             )
-            bar.update()
-            bar.set_postfix_str(
-                f"train loss {loss:.4f}, valid loss {valid_loss:.4f}, "
-                f"valid wF1 {held_out['wf1']:.2f} (best {best:.2f} in epoch {selection.epoch})"
-            )
-            if selection.stop:
-                break
-    network.load_state_dict(selected)
-    return selection.epoch
+        if self._selection.update(self.epoch, row["valid_wf1"], row["valid_loss"]):
+            self._selected = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+        self.epoch += 1
+        self.done = self._selection.stop or self.epoch == self.settings.epochs
+        return row | {"seconds": time.perf_counter() - start}
+
+    @property
+    def selected_epoch(self) -> int:
+        """The epoch selected so far, from 0."""
+        return self._selection.epoch
+
+    def select(self) -> None:
+        """Put the selected weights into the network."""
+        self.network.load_state_dict(self._selected)
+
+    def _train_eagerly(self, batch):
+        self._optimizer.zero_grad()
+        for (
+            parameter,
+            zero,
+        ) in self._idle.items():  # a zero gradient, not none: the penalty moves them as in the release
+            parameter.grad = zero
+        log_prob, loss = self._loss(batch)
+        loss.backward()
+        self._optimizer.step()
+        self._tallies[0].add(loss.detach(), log_prob.detach(), batch)
+
+    @torch.no_grad()
+    def _evaluate_eagerly(self, batch):
+        log_prob, loss = self._loss(batch)
+        self._tallies[1].add(loss, log_prob, batch)
+
+    def _loss(self, batch):
+        log_prob = self.network(batch)
+        return log_prob, focal_loss(log_prob, batch.label, self.settings.focal_gamma, self._weight, batch.layout.share)
+
+    def _state(self):
+        """All tensors that steps change."""
+        moments = (value for state in self._optimizer.state.values() for value in state.values())
+        return [*self.network.parameters(), *moments, *(tally._sums for tally in self._tallies)]

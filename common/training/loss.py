@@ -15,10 +15,13 @@ RELEASED_FREQUENCIES = {
 }
 
 
-def focal_loss(log_prob: Tensor, label: Tensor, gamma: float = 0.0, weight: Tensor | None = None) -> Tensor:
+def focal_loss(
+    log_prob: Tensor, label: Tensor, gamma: float = 0.0, weight: Tensor | None = None, share: Tensor | None = None
+) -> Tensor:
     """Mean over utterances of -α_y (1 - p_y)^γ log p_y, the focal factor taken as a constant for the gradient.
 
-    `log_prob` (N, C), `label` (N,), `weight` α (C,) or None. Not divided by the sum of the weights.
+    `log_prob` (N, C), `label` (N,), `weight` α (C,) or None. Not divided by the sum of the weights. `share`: (N,) what
+    each utterance counts in the mean (default: all alike).
     """
     picked = log_prob.gather(1, label[:, None])[:, 0]  # (N,)
     loss = -picked
@@ -26,7 +29,7 @@ def focal_loss(log_prob: Tensor, label: Tensor, gamma: float = 0.0, weight: Tens
         loss = loss * (1 - picked.detach().exp()) ** gamma
     if weight is not None:
         loss = loss * weight[label]
-    return loss.mean()
+    return loss.mean() if share is None else (loss * share).sum()
 
 
 def class_weights(settings: TrainingSettings, corpus: Corpus) -> Tensor | None:

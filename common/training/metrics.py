@@ -1,27 +1,33 @@
-"""Scores of one set of predictions, by scikit-learn; all but counts in percent."""
+"""Scores of one set of predictions; all but counts in percent."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix
 
 
 def scores(label: ArrayLike, prediction: ArrayLike, classes: list[str]) -> dict[str, Any]:
-    """Scores of `prediction` against `label`, both (U,), positions in the list `classes`.
+    """Scores of `prediction` against `label`, both (U,), positions in the list `classes`; see `confusion_scores`."""
+    return confusion_scores(confusion_matrix(label, prediction, labels=range(len(classes))))
+
+
+def confusion_scores(confusion: np.ndarray) -> dict[str, Any]:
+    """Scores from a confusion matrix (C, C) of counts, rows are labels.
 
     A dictionary: `accuracy`, `wf1` (weighted F1), `macro_f1`; per class, arrays (C,): `precision`, `recall`, `f1`,
-    `support`; `confusion` (C, C) counts, rows are labels. A class that is never predicted, or never there, has 0.
+    `support`; `confusion` itself. A class that is never predicted, or never there, has 0.
     """
-    every = range(len(classes))
-    precision, recall, f1, support = precision_recall_fscore_support(label, prediction, labels=every, zero_division=0)
+    hits, support, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
+    precision, recall = (100 * hits / np.maximum(count, 1) for count in (predicted, support))
+    f1 = 200 * hits / np.maximum(support + predicted, 1)
     return {
-        "accuracy": 100 * accuracy_score(label, prediction),
-        "wf1": 100 * float(np.average(f1, weights=support)),
-        "macro_f1": 100 * float(f1.mean()),
-        "precision": 100 * precision,
-        "recall": 100 * recall,
-        "f1": 100 * f1,
+        "accuracy": 100 * float(hits.sum() / confusion.sum()),
+        "wf1": float(np.average(f1, weights=support)),
+        "macro_f1": float(f1.mean()),
+        "precision": precision,
+        "recall": recall,
+        "f1": f1,
         "support": support,
-        "confusion": confusion_matrix(label, prediction, labels=every),
+        "confusion": confusion,
     }

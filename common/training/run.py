@@ -1,11 +1,14 @@
 """A training run: one network per seed, and the folder that holds what came of it."""
 
+import threading
+import time
 from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 import torch
 import yaml
+from tqdm import tqdm
 
 from common.data.batches import Batches
 from common.data.corpus import Corpus
@@ -16,11 +19,13 @@ from common.network.ecerc import ECERC
 from common.network.released import load_released, save_released
 from common.settings import NetworkSettings, TrainingSettings
 from common.training.evaluate import evaluate
-from common.training.fit import fit
+from common.training.fit import Trainer
 from common.training.loss import class_weights
 from common.training.metrics import scores
+from common.training.side_by_side import side_by_side
 
 SETTINGS, HISTORY, RESULTS = "settings.yaml", "history.csv", "results.csv"
+HISTORY_EVERY = 1.0  # seconds between two writings of history.csv
 
 
 def checkpoint_name(index: int) -> str:
@@ -90,9 +95,10 @@ def train_run(
 ) -> list[dict]:
     """Train, select and test one network per seed of `settings` (TrainingSettings); returns the test scores of each.
 
-    `output`: the run folder. `initial_weights`: a released-format checkpoint that every seed starts from. The test
-    split is evaluated once per seed, with the selected weights. After each seed its checkpoint and its row of
-    results.csv are written, after each epoch history.csv, so that stopping early loses nothing that is finished.
+    `output`: the run folder. `initial_weights`: a released-format checkpoint that every seed starts from. Several seeds
+    are trained side by side; what comes of a seed does not depend on the others. The test split is evaluated once per
+    seed, with the selected weights. After each seed its checkpoint and its row of results.csv are written, while
+    training history.csv, so that stopping early loses nothing that is finished.
 
     Raises InputError for an `output` that holds a run (unless `overwrite`) and for weights that do not fit.
     """
@@ -114,38 +120,78 @@ def train_run(
             "versions": versions(),
         }
     )
-    shuffling = torch.Generator()
-    batches = {s: Batches(corpus, s, settings.batch_size, device) for s in ("valid", "test")}
-    batches["train"] = Batches(corpus, "train", settings.batch_size, device, shuffling if settings.shuffle else None)
-    history, results, tested = [], [], []
-
-    def train_seed(index, seed):
-        torch.manual_seed(seed)
-        shuffling.manual_seed(seed)
-        network = build_network(settings, corpus)
-        if start is not None:
-            network.load_state_dict(start.state_dict())
-        network.to(device)
-
-        def on_epoch(row):
-            history.append({"seed": seed} | row)
-            folder.write_table(HISTORY, history)
-
-        title = f"{corpus.name} seed {seed} ({index + 1}/{len(settings.seeds)})"
-        epoch = fit(network, batches["train"], batches["valid"], settings, corpus.classes, weight, title, on_epoch)
-        evaluated = {}
-        for split in ("valid", "test"):
-            log_prob, _ = evaluate(network, batches[split], settings.focal_gamma, weight)
-            evaluated[split] = scores(batches[split].label, log_prob.argmax(1), corpus.classes)
-        save_released(network, folder.path / checkpoint_name(index))
-        results.append(result_row(seed, epoch, evaluated, corpus.classes))
-        folder.write_table(RESULTS, results)
-        tested.append(evaluated["test"])
-
+    run = _Run(corpus, settings, device, folder, weight, start)
     try:
-        for index, seed in enumerate(settings.seeds):
-            train_seed(index, seed)
+        side_by_side(run.seed, len(settings.seeds), device)
     except KeyboardInterrupt:
-        done = f"{len(results)} of {len(settings.seeds)} seeds are finished in {folder.path}"
+        done = f"{len(run.results)} of {len(settings.seeds)} seeds are finished in {folder.path}"
         raise KeyboardInterrupt(done) from None
-    return tested
+    finally:
+        run.write_history()
+    return [run.tested[index] for index in range(len(settings.seeds))]
+
+
+class _Run:
+    """What the seeds of a run share, and what comes of each: by index of the seed, test scores, rows of results.csv and
+    of history.csv.
+    """
+
+    def __init__(self, corpus, settings, device, folder, weight, start):
+        self._corpus, self._settings, self._device, self._folder = corpus, settings, device, folder
+        self._weight, self._start, self._lock, self._written = weight, start, threading.Lock(), 0.0
+        fixed = device.type == "cuda"
+        shapes = {"train": "fixed" if fixed else "rounded", "valid": "fixed" if fixed else "exact", "test": "exact"}
+        self._batches = {s: Batches(corpus, s, settings.batch_size, device, shapes=shapes[s]) for s in shapes}
+        self.tested, self.results, self.history = {}, {}, {}
+
+    def seed(self, index):
+        """Train, select and test the seed at `index`; a generator that yields when set up and after each epoch."""
+        settings, seed = self._settings, self._settings.seeds[index]
+        torch.manual_seed(seed)  # one seed at a time is set up
+        network = build_network(settings, self._corpus)
+        if self._start is not None:
+            network.load_state_dict(self._start.state_dict())
+        network.to(self._device).dropout.seed(seed, self._device)
+        shuffling = torch.Generator().manual_seed(seed) if settings.shuffle else None
+        train, valid = self._batches["train"].again(shuffling), self._batches["valid"].again()
+        title = f"{self._corpus.name} seed {seed} ({index + 1}/{len(settings.seeds)})"
+        trainer = Trainer(network, train, valid, settings, self._weight, title)
+        best, rows = 0.0, self.history.setdefault(index, [])
+        with tqdm(total=settings.epochs, desc=title, unit="epoch", dynamic_ncols=True, position=index) as bar:
+            yield
+            while not trainer.done:
+                row = trainer.run_epoch()
+                rows.append({"seed": seed} | row)
+                if time.monotonic() - self._written > HISTORY_EVERY:
+                    self.write_history()
+                if trainer.selected_epoch == row["epoch"]:
+                    best = row["valid_wf1"]
+                bar.update()
+                bar.set_postfix_str(
+                    f"train loss {row['train_loss']:.4f}, valid loss {row['valid_loss']:.4f}, "
+                    f"valid wF1 {row['valid_wf1']:.2f} (best {best:.2f} in epoch {trainer.selected_epoch})"
+                )
+                yield
+        trainer.select()
+        self._finish(index, trainer)
+
+    def _finish(self, index, trainer):
+        settings, evaluated = self._settings, {}
+        for split in ("valid", "test"):
+            batches = self._batches[split].again()
+            log_prob, _ = evaluate(trainer.network, batches, settings.focal_gamma, self._weight)
+            evaluated[split] = scores(batches.label, log_prob.argmax(1), self._corpus.classes)
+        save_released(trainer.network, self._folder.path / checkpoint_name(index))
+        row = result_row(settings.seeds[index], trainer.selected_epoch, evaluated, self._corpus.classes)
+        self.tested[index] = evaluated["test"]
+        with self._lock:
+            self.results[index] = row
+            self._folder.write_table(RESULTS, [self.results[i] for i in sorted(self.results)])
+
+    def write_history(self):
+        """Write what is known of history.csv."""
+        with self._lock:
+            self._written = time.monotonic()
+            rows = [row for index in sorted(self.history) for row in self.history[index]]
+            if rows:
+                self._folder.write_table(HISTORY, rows)

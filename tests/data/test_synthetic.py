@@ -14,7 +14,7 @@ from common.errors import InputError
 from common.network.ecerc import ECERC
 from common.settings import TrainingSettings
 from common.training.evaluate import evaluate
-from common.training.fit import adam, train_epoch
+from common.training.fit import Trainer
 from tests.small import same, small_corpus
 
 
@@ -105,9 +105,10 @@ def accuracy_by_kind(corpus, kind, seed):
     torch.manual_seed(seed)
     network = ECERC(settings, corpus.widths, len(corpus.classes))
     train = Batches(corpus, "train", settings.batch_size, "cpu", torch.Generator().manual_seed(seed))
-    test, optimizer = Batches(corpus, "test", settings.batch_size, "cpu"), adam(network, settings)
+    valid, test = (Batches(corpus, split, settings.batch_size, "cpu") for split in ("valid", "test"))
+    trainer = Trainer(network, train, valid, settings)
     for _ in range(12):
-        train_epoch(network, train, optimizer)
+        trainer.run_epoch()
     log_prob, _ = evaluate(network, test)
     right = 100.0 * (log_prob.argmax(1) == test.label).numpy()
     return {"all": right.mean()} | {name: right[kind == name].mean() for name in {"evidence", *CAUSES}}

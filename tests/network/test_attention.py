@@ -1,4 +1,4 @@
-"""Attention: fused against eager, eager against a reference that replaces scores by -1e9, as the release does."""
+"""The attention block against one spelled out on the padded grid, scores replaced by -1e9 as in the release."""
 
 import math
 
@@ -6,125 +6,115 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from common.data.batches import Layout
-from common.network.attention import AttentionBlock, attend, sinusoid
-from common.network.masks import HistoryMask, history_masks
+from common.network.attention import AttentionBlock, sinusoid
+from common.network.masks import history_masks
 from common.settings import NetworkSettings
+from tests.network.test_masks import slow_masks
 from tests.small import one_batch_of, random_corpus
 
-SETTINGS = NetworkSettings(heads=2, head_width=3, attention_dropout=0.0)
+LENGTHS, WIDTH = [4, 1, 25, 12, 2, 11], 5  # in three groups
+NAMES = {"history": 0, "self_party": 1, "cross_party": 2}
 
 
-def case(seed=0, dtype=torch.float64):
-    """Query, key, value (B, heads, L, width) and the masks of four dialogues."""
-    batch = one_batch_of(random_corpus([4, 1, 6, 2]))
-    torch.manual_seed(seed)
-    qkv = [torch.randn(4, 2, 6, 3, dtype=dtype, requires_grad=True) for _ in range(3)]
-    return qkv, batch
+def block(layers=1, **settings):
+    torch.manual_seed(0)
+    values = {"heads": 2, "head_width": 3, "layers": layers, "attention_dropout": 0.0} | settings
+    return AttentionBlock(WIDTH, NetworkSettings(**values)).double().eval()
 
 
-def reference(query, key, value, mask):
-    """Scores of keys that are not allowed are replaced by a constant; with all of them so, the softmax is uniform."""
-    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
-    weights = torch.where(mask.allowed[:, None], scores, -1e9).softmax(-1)
-    if not mask.uniform_when_empty:
-        weights = torch.where(mask.empty[:, None, :, None], 0.0, weights)
-    return weights @ value, weights
+def case(empty_history, name):
+    """A batch, one of its masks, and what it allows, as loops say it (B, L, L)."""
+    corpus = random_corpus(LENGTHS)
+    batch = one_batch_of(corpus)
+    masks = history_masks(batch.layout, batch.speaker, empty_history)
+    return batch, getattr(masks, name), slow_masks(corpus)[NAMES[name]]
+
+
+def spelled_out(block, grid, context, allowed, uniform):
+    """Grids (B, L, m); also the weights of each layer, (B, heads, L, L)."""
+    every = []
+    for layer in block.layers:
+        source = grid if context is None else context
+
+        def heads(linear, x):
+            return (x @ linear.weight.T).unflatten(2, (2, 3)).transpose(1, 2)
+
+        def norm(x, part):
+            return F.layer_norm(x, (WIDTH,), part.weight, part.bias, 1e-6)
+
+        scores = heads(layer.query, grid) @ heads(layer.key, source).transpose(2, 3) / math.sqrt(3)
+        weights = torch.where(allowed[:, None], scores, -1e9).softmax(3)
+        if not uniform:
+            weights = weights * allowed.any(2)[:, None, :, None]
+        every.append(weights)
+        attended = (weights @ heads(layer.value, source)).transpose(1, 2).flatten(2)
+        grid = norm(grid + attended @ layer.output.weight.T, layer.attention_norm)
+        inner = (grid @ layer.expand.weight.T + layer.expand.bias).clamp(min=0)
+        inner = inner @ layer.contract.weight.T + layer.contract.bias
+        grid = norm(grid + inner, layer.feedforward_norm)
+    return grid, every
 
 
 @pytest.mark.parametrize("empty_history", ["released", "strict"])
-@pytest.mark.parametrize("name", ["history", "self_party", "cross_party"])
-@pytest.mark.parametrize("eager", [False, True], ids=["fused", "eager"])
-def test_outputs_weights_and_gradients(empty_history, name, eager):
-    qkv, batch = case()
-    mask = getattr(history_masks(batch.layout, batch.speaker, empty_history), name)
-    assert mask.empty.any() or name == "history"
-    found, weights = attend(*qkv, mask, eager=eager)
-    expected, expected_weights = reference(*qkv, mask)
-    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
-    if eager:
-        torch.testing.assert_close(weights, expected_weights, rtol=1e-10, atol=1e-12)
-    upstream = torch.randn_like(found)
-    for ours, theirs in zip(
-        torch.autograd.grad(found, qkv, upstream), torch.autograd.grad(expected, qkv, upstream), strict=True
-    ):
-        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+@pytest.mark.parametrize("name", list(NAMES))
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("traced", [False, True], ids=["fused", "eager"])
+def test_outputs_weights_and_gradients(empty_history, name, layers, traced):
+    batch, history, allowed = case(empty_history, name)
+    n, whole, part = batch.layout.rows, batch.layout.whole, block(layers)
+    padded = empty_history == "released"
+    rows = torch.randn(whole.numel() if padded else n, WIDTH, dtype=torch.float64, requires_grad=True)
+    context = torch.randn_like(rows, requires_grad=True)
+    inputs, kept = [rows, *part.parameters()], [] if traced else None
+    if name == "history":  # self-attention, padding included where there is some
+        found = part(rows, history, real=n, weights=kept)
+        expected, weights = spelled_out(part, batch.layout.pad(rows), None, allowed, padded)
+    else:
+        inputs.append(context)
+        found = part(rows[:n], history, context, n, weights=kept)
+        grids = batch.layout.pad(rows[:n]), batch.layout.pad(context)
+        expected, weights = spelled_out(part, *grids, allowed, padded)
+    real = batch.layout.pad(torch.ones(len(found), 1))[..., 0] > 0
+    assert real.sum() == len(found)
+    torch.testing.assert_close(batch.layout.pad(found)[real], expected[real], rtol=1e-6, atol=1e-7)
+    if traced:
+        assert len(kept) == layers
+        for grids, layer_weights in zip(kept, weights, strict=True):
+            spread = history.spread(grids, batch.layout)
+            at = real[:, None].expand_as(spread[..., 0])
+            torch.testing.assert_close(spread[at], layer_weights[at], rtol=1e-6, atol=1e-7)
+    upstream = torch.randn_like(expected) * real[..., None]
+    ours = torch.autograd.grad(batch.layout.pad(found), inputs, upstream)
+    for a, b in zip(ours, torch.autograd.grad(expected, inputs, upstream), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
 
 
 def test_empty_history_has_no_gradient_to_query_and_key():
-    qkv, _ = case()
-    nothing = torch.zeros(4, 6, 6, dtype=torch.bool)
-    mask = HistoryMask(nothing, ~nothing.any(-1), uniform_when_empty=True)
-    for eager in (False, True):
-        found, _ = attend(*qkv, mask, eager=eager)
-        torch.testing.assert_close(found, qkv[2].mean(2, keepdim=True).expand_as(found))
-        query, key, value = torch.autograd.grad(found.square().sum(), qkv)
-        assert not query.any()
-        assert not key.any()
-        assert value.any()
+    """One speaker: nobody has another party to attend to."""
+    corpus = random_corpus([4, 3], speakers=1)
+    batch, part = one_batch_of(corpus), block()
+    history = history_masks(batch.layout, batch.speaker, "released").cross_party
+    rows, context = torch.randn(7, WIDTH, dtype=torch.float64), torch.randn(8, WIDTH, dtype=torch.float64)
+    part(rows, history, context, 7).square().sum().backward()
+    (layer,) = part.layers
+    assert not layer.query.weight.grad.any()
+    assert not layer.key.weight.grad.any()
+    assert layer.value.weight.grad.any()
 
 
-def test_dropout_acts_on_the_weights():
-    """Values of one show the sum of the kept weights: scaled by 1 / (1 - rate), it is right on average."""
-    torch.manual_seed(0)
-    query, key = torch.randn(200, 4, 10, 8), torch.randn(200, 4, 10, 8)
-    allowed = torch.ones(200, 10, 10, dtype=torch.bool)
-    mask = HistoryMask(allowed, ~allowed.any(-1), uniform_when_empty=True)
-    for eager in (False, True):
-        kept, _ = attend(query, key, torch.ones_like(key), mask, dropout=0.3, eager=eager)
-        assert kept.mean() == pytest.approx(1, abs=0.01)
-        assert kept.std() > 0.05
-
-
-def test_the_own_position_is_the_general_case_under_a_diagonal_mask():
-    torch.manual_seed(0)
-    block = AttentionBlock(5, NetworkSettings(heads=2, head_width=3, layers=2, attention_dropout=0.0)).eval()
-    rows, context = torch.randn(2 * 4, 5), torch.randn(2 * 4, 5)
-    layout = Layout(torch.tensor([4, 4]), 4, None)
-    own = torch.eye(4, dtype=torch.bool).expand(2, 4, 4)
-    mask = HistoryMask(own, ~own.any(-1), uniform_when_empty=False)
-    torch.testing.assert_close(block(rows, layout, None, context, layout), block(rows, layout, mask, context, layout))
-
-
-def test_own_position_dropout_drops_whole_heads():
-    torch.manual_seed(0)
-    block = AttentionBlock(5, NetworkSettings(heads=2, head_width=3, attention_dropout=0.4)).train()
-    dropped = block.layers[0]._own(torch.ones(1000, 6)).unflatten(1, (2, 3))
-    torch.testing.assert_close(dropped.unique(), torch.tensor([0, 1 / 0.6]))
+def test_own_position_is_the_value_alone_and_dropout_drops_whole_heads():
+    part = block(attention_dropout=0.4)
+    rows, context = torch.randn(2, 8, WIDTH, dtype=torch.float64)
+    diagonal = torch.eye(8, dtype=torch.bool)[None]
+    expected, _ = spelled_out(part, rows[None], context[None], diagonal, False)
+    torch.testing.assert_close(part(rows, None, context), expected[0])
+    dropped = part.train().layers[0]._own(torch.ones(1000, 6)).unflatten(1, (2, 3))
+    torch.testing.assert_close(dropped.unique(), torch.tensor([0, 1 / 0.6]), rtol=1e-4, atol=0)
     assert (dropped.amin(2) == dropped.amax(2)).all()
     assert dropped.mean() == pytest.approx(1, abs=0.05)
 
 
-def test_two_layers_spelled_out():
-    """In self-attention keys and values follow the new rows; in cross-attention they stay."""
-    torch.manual_seed(0)
-    block = AttentionBlock(5, NetworkSettings(heads=2, head_width=3, layers=2, attention_dropout=0.0)).eval()
-    rows, context = torch.randn(6, 5), torch.randn(6, 5)
-    layout = Layout(torch.tensor([6]), 6, None)
-    allowed = torch.ones(1, 6, 6, dtype=torch.bool).tril()
-    mask = HistoryMask(allowed, ~allowed.any(-1), uniform_when_empty=False)
-
-    def layer(part, rows, context):
-        def heads(linear, x):
-            return linear(x).view(6, 2, 3).transpose(0, 1)
-
-        def norm(x, part):
-            return F.layer_norm(x, (5,), part.weight, part.bias, 1e-6)
-
-        scores = heads(part.query, rows) @ heads(part.key, context).transpose(1, 2) / math.sqrt(3)
-        weights = scores.masked_fill(~allowed, -math.inf).softmax(-1)
-        attended = (weights @ heads(part.value, context)).transpose(0, 1).reshape(6, 6)
-        rows = norm(rows + attended @ part.output.weight.T, part.attention_norm)
-        return norm(rows + part.contract(part.expand(rows).clamp(min=0)), part.feedforward_norm)
-
-    first, second = block.layers
-    once = layer(first, rows, rows)
-    torch.testing.assert_close(block(rows, layout, mask), layer(second, once, once))
-    once = layer(first, rows, context)
-    torch.testing.assert_close(block(rows, layout, mask, context, layout), layer(second, once, context))
-
-
-def test_sinusoid_by_its_formula():
+def test_a_sinusoid_by_its_formula():
     table = sinusoid(50, 7, 9)
     assert table.dtype == torch.float32
     for p in (0, 1, 49):

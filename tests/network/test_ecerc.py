@@ -122,7 +122,7 @@ def test_intermediate_results(empty_history):
     network, batch, trace = small_network(corpus, empty_history=empty_history), one_batch_of(corpus), {}
     with torch.no_grad():
         torch.testing.assert_close(network(batch, trace), network(batch))
-    rows = n if empty_history == "strict" else len(LENGTHS) * longest
+    rows = n if empty_history == "strict" else len(LENGTHS) * longest  # padding behind the real ones
     assert trace["evidence_gate"].shape == trace["evidence"].shape == (rows, 24)
     assert ((trace["evidence_gate"] > 0) & (trace["evidence_gate"] < 1)).all()
     for route in ("self_emotion", "cross_emotion", "self_event", "cross_event"):

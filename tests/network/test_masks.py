@@ -1,39 +1,66 @@
 import pytest
 import torch
 
+from common.data.batches import Batches
 from common.network.masks import history_masks
-from tests.small import one_batch_of, random_corpus
+from tests.small import random_corpus
 
 
-def slow_masks(lengths, speakers, longest):
-    """H, S and C of Figure 3 as loops over dialogues, queries and keys."""
-    shape = (len(lengths), longest, longest)
-    h, s, c = (torch.zeros(shape, dtype=torch.bool) for _ in range(3))
+def slow_masks(corpus):
+    """H, S and C of Figure 3 for all dialogues as one batch, loops over dialogues, queries and keys: (B, L, L) each."""
+    lengths = corpus.lengths.tolist()
+    h, s, c = (torch.zeros(len(lengths), max(lengths), max(lengths), dtype=torch.bool) for _ in range(3))
     for b, n in enumerate(lengths):
-        for query in range(longest):
-            for key in range(n):
-                if key > query:
-                    continue
+        speakers = corpus.speaker[corpus.offset[b] : corpus.offset[b + 1]].tolist()
+        for query in range(max(lengths)):
+            for key in range(min(n, query + 1)):
                 h[b, query, key] = True
                 if query < n:
-                    same = speakers[b][query] == speakers[b][key]
+                    same = speakers[query] == speakers[key]
                     s[b, query, key] = same and key != query
                     c[b, query, key] = not same
     return h, s, c
 
 
 @pytest.mark.parametrize("empty_history", ["released", "strict"])
-def test_masks_of_figure_3(empty_history):
-    lengths = [4, 1, 7, 2]
-    corpus = random_corpus(lengths)
-    batch = one_batch_of(corpus)
-    cut = zip(corpus.offset[:-1], corpus.offset[1:], strict=True)
-    speakers = [corpus.speaker[a:b].tolist() for a, b in cut]
-    masks = history_masks(batch.layout, batch.speaker, empty_history)
-    expected = slow_masks(lengths, speakers, 7)
-    for found, allowed in zip((masks.history, masks.self_party, masks.cross_party), expected, strict=True):
-        for b, n in enumerate(lengths):  # what stands in rows of padded queries matters under H only
-            rows = slice(None) if found is masks.history else slice(n)
-            assert torch.equal(found.allowed[b, rows], allowed[b, rows])
-            assert torch.equal(found.empty[b, rows], ~allowed[b, rows].any(-1))
-        assert found.uniform_when_empty == (empty_history == "released")
+@pytest.mark.parametrize("shapes", ["exact", "rounded", "fixed"])
+def test_masks_of_figure_3(empty_history, shapes):
+    """What is allowed at each cell that a row looks at, and which rows look behind the cells."""
+    corpus = random_corpus([4, 1, 20, 2, 13])
+    (batch,) = Batches(corpus, "test", 5, "cpu", shapes=shapes)
+    layout, n = batch.layout, len(corpus.label)
+    masks = history_masks(layout, batch.speaker, empty_history)
+    assert len(layout.groups) == (1 if shapes == "fixed" else 3)
+    at = [(b, p) for b, length in enumerate(corpus.lengths) for p in range(length)]
+    for history, allowed in zip((masks.history, masks.self_party, masks.cross_party), slow_masks(corpus), strict=True):
+        cells = [
+            (g, b, q)
+            for g, grid in enumerate(history.grids)
+            for b in range(len(grid.query))
+            for q in range(grid.query.shape[1])
+        ]
+        for row, (b, p) in enumerate(at):
+            expected = allowed[b, p]
+            cell = int(history.cell[row])
+            if cell >= len(cells):
+                assert not expected.any()
+                assert history.empty.dialogue[cell - len(cells)] == b
+                continue
+            g, member, q = cells[cell]
+            grid = history.grids[g]
+            assert expected.any()
+            assert grid.query[member, q] == row
+            keys = grid.key[member][grid.bias[member, 0, q] == 0]
+            assert [at[key] for key in keys.tolist()] == [(b, k) for k in expected.nonzero()[:, 0].tolist()]
+        if history is masks.history and empty_history == "released":
+            for b in range(5):
+                for p in range(20):
+                    g, member, q = cells[int(history.cell[layout.whole[b, p]])]
+                    grid = history.grids[g]
+                    assert grid.query[member, q] == layout.whole[b, p]
+                    keys = grid.key[member][grid.bias[member, 0, q] == 0].tolist()
+                    assert [at[key] for key in keys] == [(b, k) for k in allowed[b, p].nonzero()[:, 0].tolist()]
+        assert (history.uniform is None) == (history is masks.history or empty_history == "strict")
+        if history.uniform is not None:
+            torch.testing.assert_close(history.uniform, torch.full((20,), 1 / 20))
+    assert n == len(at)

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -7,9 +8,10 @@ from common.data.batches import Batches
 from common.errors import InputError
 from common.settings import TrainingSettings
 from common.training.evaluate import evaluate
-from common.training.fit import Selection, adam, fit, train_epoch
+from common.training.fit import Selection, Tally, Trainer
 from common.training.loss import focal_loss
-from tests.small import small_corpus, small_network
+from common.training.metrics import scores
+from tests.small import random_corpus, small_corpus, small_network
 
 
 def follow(patience, epochs):
@@ -51,7 +53,11 @@ def test_fit_leaves_the_selected_weights(parts):
     settings = TrainingSettings(epochs=12, patience=12, learning_rate=3e-2)
     torch.manual_seed(0)
     network, rows = small_network(corpus), []
-    epoch = fit(network, train, valid, settings, corpus.classes, on_epoch=rows.append)
+    trainer = Trainer(network, train, valid, settings)
+    while not trainer.done:
+        rows.append(trainer.run_epoch())
+    trainer.select()
+    epoch = trainer.selected_epoch
     assert [row["epoch"] for row in rows] == list(range(12))
     f1 = [round(row["valid_wf1"], 2) for row in rows]
     assert epoch == f1.index(max(f1)) < 11
@@ -68,24 +74,44 @@ def test_losses_are_unweighted_means_over_batches(parts):
     assert len(losses) == 2
     assert loss == pytest.approx(sum(losses) / 2)
     assert log_prob.shape == (len(corpus.rows("valid")), 7)
-    still = TrainingSettings(learning_rate=1e-30)
-    loss, label, prediction = train_epoch(network, train, adam(network, still))
-    assert loss == pytest.approx(sum(focal_loss(network(b), b.label).item() for b in train) / len(train))
-    assert label.tolist() == corpus.label[corpus.rows("train")].tolist()
-    assert prediction.tolist() == torch.cat([network(batch).argmax(1) for batch in train]).tolist()
+    row = Trainer(network, train, valid, TrainingSettings(learning_rate=1e-30, focal_gamma=1.0)).run_epoch()
+    assert row["valid_loss"] == pytest.approx(loss)
+    for split, batches in (("train", train), ("valid", valid)):
+        outputs = [network(b) for b in batches]
+        losses = [focal_loss(o, b.label, 1.0).item() for o, b in zip(outputs, batches, strict=True)]
+        assert row[f"{split}_loss"] == pytest.approx(sum(losses) / len(losses))
+        found = scores(batches.label, torch.cat(outputs).argmax(1), corpus.classes)
+        assert row[f"{split}_accuracy"] == pytest.approx(found["accuracy"])
+        assert row[f"{split}_wf1"] == pytest.approx(found["wf1"])
+
+
+@pytest.mark.parametrize("shapes", ["exact", "rounded", "fixed"])
+def test_a_tally_counts_each_utterance_once(shapes):
+    corpus = random_corpus([7, 3, 5, 2], classes=3)
+    batches, tally = Batches(corpus, "test", 3, "cpu", shapes=shapes), Tally(3, torch.device("cpu"))
+    expected = np.zeros((3, 3), int)
+    torch.manual_seed(0)
+    for batch in batches:
+        log_prob = torch.randn(len(batch.label), 3)
+        tally.add(torch.tensor(0.25), log_prob, batch)
+        for k in range(int(batch.layout.sizes[1])):
+            expected[batch.label[k], log_prob[k].argmax()] += 1
+    ((loss, confusion),) = Tally.read(tally)
+    assert loss == 0.5
+    assert confusion.tolist() == expected.tolist()
+    assert confusion.sum() == 17
+    tally.reset()
+    assert not Tally.read(tally)[0][1].any()
 
 
 def test_adam_spelled_out(parts):
-    """Two steps by the formulas of Adam with an L2 penalty, on a parameter with and on one without a gradient."""
-    corpus, train, _ = parts
+    """An epoch by the formulas of Adam with an L2 penalty, on a parameter with and on one without a gradient."""
+    corpus, train, valid = parts
     settings = TrainingSettings(learning_rate=1e-2, weight_decay=0.1, batch_size=2)
     network, reference = small_network(corpus), small_network(corpus)
-    optimizer = adam(network, settings)
+    Trainer(network, train, valid, settings).run_epoch()
     state = {name: [p.detach().clone(), 0.0, 0.0] for name, p in reference.named_parameters()}
-    for step, batch in enumerate(list(train)[:2], start=1):
-        optimizer.zero_grad(set_to_none=False)
-        focal_loss(network(batch), batch.label).backward()
-        optimizer.step()
+    for step, batch in enumerate(train, start=1):
         reference.load_state_dict({name: s[0] for name, s in state.items()})
         reference.zero_grad()
         focal_loss(reference(batch), batch.label).backward()
@@ -95,7 +121,7 @@ def test_adam_spelled_out(parts):
             first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
             change = (first / (1 - 0.9**step)) / ((second / (1 - 0.999**step)).sqrt() + 1e-8)
             state[name] = [value - 1e-2 * change, first, second]
-    assert reference.self_event.layers[0].query.weight.grad is None
+    assert all(p.grad is None for p in reference.idle_parameters())
     for name, p in network.named_parameters():
         torch.testing.assert_close(p.detach(), state[name][0], rtol=1e-4, atol=1e-5)
 
@@ -103,12 +129,11 @@ def test_adam_spelled_out(parts):
 def test_a_loss_that_is_not_finite_is_named(parts):
     corpus, train, valid = parts
     with pytest.raises(InputError, match=r"IEMOCAP seed 3: the loss is not finite in epoch 0 .*--learning-rate"):
-        fit(
+        Trainer(
             small_network(corpus),
             train,
             valid,
             TrainingSettings(),
-            corpus.classes,
             weight=torch.full((7,), math.nan),
             title="IEMOCAP seed 3",
-        )
+        ).run_epoch()

@@ -1,0 +1,100 @@
+"""Several trainings at a time: on the cores of a CPU, or on one GPU."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+ON_GPU = 3  # trainings at a time, each on a stream of its own
+
+
+def side_by_side(job: Callable[[int], Iterator[None]], count: int, device: torch.device) -> None:
+    """Run job(0) to job(count - 1), generators that yield after setting up and after each step, to their ends.
+
+    On a CPU as many steps run at a time as PyTorch has threads, each with its share of these; one job more is under
+    way, and they take turns, so that all cores are busy to the end. On CUDA three run at a time. The first exception of
+    a job ends all at their next yield and is raised; so does Ctrl-C.
+    """
+    threads = torch.get_num_threads()
+    workers = min(count, ON_GPU if device.type == "cuda" else threads)
+    turns = _Turns(job, count, workers + (device.type == "cpu" and workers > 1), device)
+    if workers == 1:
+        with turns:
+            turns.work()
+        return
+
+    def work():
+        torch.set_num_threads(max(1, threads // workers))
+        turns.work()
+
+    crew = [threading.Thread(target=work) for _ in range(workers)]
+    with turns:
+        for worker in crew:
+            worker.start()
+        try:
+            for worker in crew:
+                worker.join()
+        finally:  # early after Ctrl-C
+            turns.stop = True
+            for worker in crew:
+                worker.join()
+            torch.set_num_threads(threads)
+    if turns.failure:
+        raise turns.failure
+
+
+class _Turns:
+    """Whose turn it is: at most `most` jobs are under way; whoever works takes the one with the fewest steps done."""
+
+    def __init__(self, job, count, most, device):
+        self._job, self._unbegun, self._most, self._device = job, deque(range(count)), most, device
+        self._waiting, self._under_way, self._lock = [], 0, threading.Lock()
+        self.stop, self.failure = False, None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for *_, steps, _ in self._waiting:
+            steps.close()
+
+    def work(self):
+        """Run steps until nothing is left for this thread."""
+        try:
+            while not self.stop and (turn := self._next()):
+                done, _, steps, where = turn
+                with where():
+                    ended = next(steps, turn) is turn
+                with self._lock:
+                    if ended:
+                        self._under_way -= 1
+                    else:
+                        self._waiting.append((done + 1, *turn[1:]))
+        except BaseException as error:
+            self.stop, self.failure = True, self.failure or error
+            if threading.current_thread() is threading.main_thread():
+                raise
+
+    def _next(self):
+        with self._lock:
+            if self._unbegun and self._under_way < self._most:
+                index, where = self._unbegun.popleft(), self._place()
+                steps = self._job(index)
+                with where():
+                    next(steps)  # one sets up at a time: on a GPU this captures graphs
+                self._under_way += 1
+                self._waiting.append((0, index, steps, where))
+            if not self._waiting:
+                return None
+            turn = min(self._waiting, key=lambda turn: turn[:2])
+            self._waiting.remove(turn)
+            return turn
+
+    def _place(self) -> Callable[[], AbstractContextManager]:
+        if self._device.type != "cuda":
+            return nullcontext
+        stream = torch.cuda.Stream(self._device)
+        stream.wait_stream(torch.cuda.current_stream(self._device))
+        return lambda: torch.cuda.stream(stream)

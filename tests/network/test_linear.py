@@ -1,0 +1,28 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from common.network.linear import Linear, linear
+
+
+@pytest.mark.parametrize("rows", [0, 1, 50])
+@pytest.mark.parametrize("bias", [False, True])
+def test_values_and_gradients_are_those_of_torch(rows, bias):
+    torch.manual_seed(0)
+    wide = torch.randn(rows, 30, requires_grad=True)
+    part = Linear(20, 7, bias=bias)
+    inputs = [wide, *part.parameters()]
+    upstream = torch.randn(rows, 7)
+    for x in (wide[:, :20], wide[:, 5:25]):  # not contiguous
+        found, expected = part(x), F.linear(x, part.weight, part.bias)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+        ours, theirs = (torch.autograd.grad(y, inputs, upstream) for y in (found, expected))
+        for a, b in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+
+
+def test_other_precisions_are_left_to_torch():
+    x, weight = torch.randn(4, 3).double(), torch.randn(2, 3).double()
+    torch.testing.assert_close(linear(x, weight), x @ weight.T, rtol=1e-12, atol=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert linear(x.float(), weight.float()).dtype == torch.bfloat16
