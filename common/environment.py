@@ -41,6 +41,11 @@ def device_name(device: torch.device) -> str:
     return f"{device}: {_processor()}, {torch.get_num_threads()} threads"
 
 
+def allow_tf32(precision: str) -> None:
+    """Let float32 matrix products use TF32 on NVIDIA GPUs where `precision` is "tf32", and only there."""
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+
+
 def keep_memory() -> None:
     """Have the C library keep memory that tensors free, where it is glibc, instead of returning it to the system.
 

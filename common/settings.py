@@ -56,6 +56,11 @@ class NetworkSettings:
         "dropout inside the attention blocks: weights, output and feed-forward", 0.1, least=0, below=1
     )
     classifier_dropout: float = hyperparameter("dropout before the classifier (eq. 15)", 0.0, least=0, below=1)
+    precision: str = hyperparameter(
+        "of matrix products; tf32 (on NVIDIA GPUs) and bfloat16 are faster and not exact",
+        "float32",
+        choices=("float32", "tf32", "bfloat16"),
+    )
 
     def __post_init__(self):
         for f in fields(self):

@@ -142,7 +142,7 @@ class Batches:
         }
         self.label = self._tensors["label"]
         self._place_features()
-        self.shapes, self._static = shapes, None
+        self.shapes, self._static, self._plans = shapes, None, None
 
     def __len__(self) -> int:
         return -(-len(self._lengths) // self._size)
@@ -155,13 +155,13 @@ class Batches:
         if self.shapes != "fixed":
             yield from map(self._batch, parts)
             return
-        plans = torch.from_numpy(np.stack([_flat(self._plan(part, self._capacity)) for part in parts]))
-        if self.device.type == "cuda":
-            plans = plans.pin_memory()
+        if self._generator is not None or self._plans is None:
+            plans = torch.from_numpy(np.stack([_flat(self._plan(part, self._capacity)) for part in parts]))
+            plans = plans.pin_memory() if self.device.type == "cuda" else plans
+            self._plans = plans, plans.to(self.device, non_blocking=True)  # all indices of the epoch at once
         self.static_batch()
-        there = plans.to(self.device, non_blocking=True)  # all indices of the epoch at once
-        for plan, same in zip(there, plans, strict=True):
-            yield self._static.fill(plan, same, self._tensors)
+        for plan, there in zip(*self._plans, strict=True):
+            yield self._static.fill(plan, there, self._tensors)
 
     def static_batch(self) -> Batch:
         """With "fixed" shapes, the one Batch that iterating fills and yields; before it does, the first dialogues."""
@@ -169,13 +169,13 @@ class Batches:
             first = self._plan(np.arange(self._capacity.dialogues), self._capacity)
             self._static = _Static(first, self._tensors, self.device)
             flat = torch.from_numpy(_flat(first))
-            self._static.fill(flat.to(self.device), flat, self._tensors)
+            self._static.fill(flat, flat.to(self.device), self._tensors)
         return self._static.batch
 
     def again(self, generator: torch.Generator | None = None) -> "Batches":
         """The same batches, in an order of their own and, where shapes are fixed, in tensors of their own."""
         other = copy.copy(self)
-        other._generator, other._static = generator, None
+        other._generator, other._static, other._plans = generator, None, None
         return other
 
     def _batch(self, part):
@@ -265,13 +265,14 @@ class _Static:
         self._picked = {k: t.new_empty(len(self._rows), *t.shape[1:], device=device) for k, t in tensors.items()}
         self.batch = Batch(**self._picked, rows=self._rows, layout=_layout(views))
 
-    def fill(self, plan, on_cpu, tensors):
-        self._flat.copy_(plan)
+    def fill(self, plan, there, tensors):
+        """Write the batch of a `plan`, which also lies `there` on the device."""
+        self._flat.copy_(there)
         for name, tensor in tensors.items():
             if tensor.device == self._flat.device:
                 torch.index_select(tensor, 0, self._rows, out=self._picked[name])
             else:
-                picked = tensor.index_select(0, on_cpu[: len(self._rows)])  # the rows come first in a plan
+                picked = tensor.index_select(0, plan[: len(self._rows)])  # the rows come first in a plan
                 self._picked[name].copy_(picked.pin_memory(), non_blocking=True)
         return self.batch
 

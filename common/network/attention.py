@@ -46,9 +46,9 @@ class AttentionLayer(nn.Module):
             attended = self._own(self.value(context))
         else:
             attended = self._attended(rows, context, history, everything, weights)
-        rows = self.attention_norm(rows + self._drop(self.output(attended)))
-        inner = self._drop(self.contract(F.relu(self.expand(rows))))
-        return self.feedforward_norm(rows + inner)
+        rows = self.attention_norm(self._plus_dropped(rows, self.output(attended)))
+        inner = self.contract(F.relu(self.expand(rows), inplace=True))
+        return self.feedforward_norm(self._plus_dropped(rows, inner))
 
     def _attended(self, rows, context, history, everything, weights):
         """Eq. 3 before the output map: (N or R, A)."""
@@ -68,7 +68,7 @@ class AttentionLayer(nn.Module):
         dropping = self.training and self.rate
         if weights is None and not dropping:
             return F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype))
-        attention = (query @ key.transpose(2, 3) / math.sqrt(query.shape[3]) + bias).softmax(3)
+        attention = ((query / math.sqrt(query.shape[3])) @ key.transpose(2, 3)).add_(bias).softmax(3)
         if weights is not None:
             weights.append(attention)
         return self.dropout(attention, self.rate, self.training) @ value
@@ -101,8 +101,11 @@ class AttentionLayer(nn.Module):
         grid = rows.index_select(0, where.flatten())
         return grid.view(*where.shape, self.heads, -1).transpose(1, 2)
 
-    def _drop(self, x):
-        return self.dropout(x, self.rate, self.training)
+    def _plus_dropped(self, rows, x):
+        """rows + dropout(x), in one pass."""
+        if not (self.training and self.rate):
+            return rows + x
+        return torch.addcmul(rows, x, self.dropout.mask(x.shape, self.rate, x))
 
 
 class AttentionBlock(nn.Module):

@@ -71,6 +71,11 @@ class ECERC(nn.Module):
         `<block>_weights`, a list with (B, heads, L, L) per layer for the two encoders and the three routes that
         attend to the history.
         """
+        half = self.settings.precision == "bfloat16"
+        with torch.autocast(batch.text.device.type, torch.bfloat16, enabled=half, cache_enabled=False):
+            return self._log_probabilities(batch, trace).float()
+
+    def _log_probabilities(self, batch, trace):
         settings, layout, n = self.settings, batch.layout, batch.layout.rows
         keep = {} if trace is None else trace
         masks = history_masks(layout, batch.speaker, settings.empty_history)
@@ -161,7 +166,8 @@ class ECERC(nn.Module):
             columns = slice(first_column, first_column + linear_map.in_features)
             offset = linear_map(self._positions(layout.longest, features)[:, columns])  # (L, d)
         mapped = linear(features, linear_map.weight)
-        mapped = mapped + (offset[layout.position[: layout.rows]] if self.settings.positions else offset)
+        shift = offset.index_select(0, layout.position[: layout.rows]) if self.settings.positions else offset
+        mapped = mapped + shift
         return torch.cat([mapped, offset]) if padding else mapped
 
     def _positions(self, length, like):

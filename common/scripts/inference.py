@@ -8,7 +8,7 @@ import pandas as pd
 from common.data.batches import Batches
 from common.data.corpus import SPLITS
 from common.data.load import load_corpus, require_files
-from common.environment import choose_device, device_name, keep_memory
+from common.environment import allow_tf32, choose_device, device_name, keep_memory
 from common.errors import InputError, run_script
 from common.files import atomic
 from common.network.released import load_released
@@ -62,6 +62,7 @@ def _inference(dataset, folder, hyperparameters):
     corpus, origin = load_corpus(dataset, arguments.data_dir, synthetic=arguments.synthetic, labels=settings.labels)
     print(f"{corpus.describe()}\nfrom {origin}; on {device_name(device)}\n", flush=True)
 
+    allow_tf32(settings.precision)
     network = build_network(settings, corpus)
     batches = Batches(corpus, arguments.split, settings.batch_size, device)
     named, tables = {}, []

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from common.data.load import load_corpus
-from common.environment import choose_device, device_name, keep_memory
+from common.environment import allow_tf32, choose_device, device_name, keep_memory
 from common.errors import run_script
 from common.reporting.paper import paper_scores
 from common.reporting.tables import summary_table
@@ -38,6 +38,7 @@ def _train(dataset, folder, hyperparameters):
     settings = build(TrainingSettings, hyperparameters | given_options(arguments, TrainingSettings), "train.py")
     device = choose_device(arguments.device)
     keep_memory()
+    allow_tf32(settings.precision)
     output = arguments.output or _new_run(folder / "runs")
     RunFolder(output, arguments.overwrite)  # better refused before the data are read
     corpus, origin = load_corpus(dataset, arguments.data_dir, synthetic=arguments.synthetic, labels=settings.labels)

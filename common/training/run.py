@@ -1,5 +1,6 @@
 """A training run: one network per seed, and the folder that holds what came of it."""
 
+import sys
 import threading
 import time
 from dataclasses import asdict
@@ -157,7 +158,8 @@ class _Run:
         title = f"{self._corpus.name} seed {seed} ({index + 1}/{len(settings.seeds)})"
         trainer = Trainer(network, train, valid, settings, self._weight, title)
         best, rows = 0.0, self.history.setdefault(index, [])
-        with tqdm(total=settings.epochs, desc=title, unit="epoch", dynamic_ncols=True, position=index) as bar:
+        screen = {"position": index} if sys.stderr.isatty() else {"mininterval": 30}  # seconds, in a log file
+        with tqdm(total=settings.epochs, desc=title, unit="epoch", dynamic_ncols=True, **screen) as bar:
             yield
             while not trainer.done:
                 row = trainer.run_epoch()
@@ -166,11 +168,12 @@ class _Run:
                     self.write_history()
                 if trainer.selected_epoch == row["epoch"]:
                     best = row["valid_wf1"]
-                bar.update()
                 bar.set_postfix_str(
                     f"train loss {row['train_loss']:.4f}, valid loss {row['valid_loss']:.4f}, "
-                    f"valid wF1 {row['valid_wf1']:.2f} (best {best:.2f} in epoch {trainer.selected_epoch})"
+                    f"valid wF1 {row['valid_wf1']:.2f} (best {best:.2f} in epoch {trainer.selected_epoch})",
+                    refresh=False,
                 )
+                bar.update()
                 yield
         trainer.select()
         self._finish(index, trainer)

@@ -1,42 +1,55 @@
-"""The network against the slow reference: the same numbers without dropout, the same distribution with it."""
+"""The network against the plain one of the benchmarks: equal without dropout, equally distributed with it."""
 
 import numpy as np
 import pytest
 import torch
 
+from common.data.batches import Batches
 from common.data.corpus import FEATURES, from_dialogues
+from common.data.load import load_corpus
+from common.network.ecerc import ECERC
 from common.network.released import released_state
-from tests.reference import reference
+from common.settings import NetworkSettings
+from common.training.evaluate import evaluate
+from tests.benchmarks import plain
 from tests.small import one_batch_of, random_corpus, small_network
 
 
 def both(corpus, rates=(0.0, 0.0, 0.0), seed=0, **settings):
-    """Log-probabilities (N, C) of the network in training mode, and of the reference, for the same weights."""
+    """Log-probabilities (N, C) of the network in training mode, and of the plain one, for the same weights."""
     names = ("evidence_dropout", "attention_dropout", "classifier_dropout")
     network = small_network(corpus, seed, **dict(zip(names, rates, strict=True)), **settings).train()
     batch = one_batch_of(corpus)
     pad = batch.layout.pad
     evidence, speaker = torch.cat([batch.text, batch.audio, batch.visual], 1), batch.speaker[:, None]
-    inputs = pad(evidence), pad(batch.event), pad(speaker)[..., 0], corpus.lengths.tolist()
+    inputs = pad(evidence), pad(batch.event), pad(speaker)[..., 0], pad(torch.ones_like(speaker))[..., 0] > 0
+    widths = [corpus.widths[name] for name in ("text", "audio", "visual")]
+    rest = {"layers": settings.get("layers", 1), "strict": settings.get("empty_history") == "strict"}
+    size = {"d": 8, "heads": 2, "head_width": 4}
     positions = settings.get("positions", False)
+    other = plain.PlainECERC(widths, corpus.widths["event"], len(corpus.classes), positions, rates, **rest, **size)
+    other.load_state_dict(released_state(network))
     with torch.no_grad():
-        return network(batch), reference(released_state(network), *inputs, positions=positions, heads=2, rates=rates)
+        return network(batch), other.train()(*inputs)
 
 
 @pytest.mark.parametrize("positions", [False, True])
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("seed", range(3))
-def test_without_dropout(positions, layers, seed):
-    corpus = random_corpus([6, 1, 4, 3], speakers=2, seed=seed)
-    found, expected = both(corpus, seed=seed, positions=positions, layers=layers)
+@pytest.mark.parametrize("empty_history", ["released", "strict"])
+def test_without_dropout(positions, layers, seed, empty_history):
+    corpus = random_corpus([6, 1, 24, 3, 15], speakers=2, seed=seed)
+    found, expected = both(corpus, seed=seed, positions=positions, layers=layers, empty_history=empty_history)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("rates", [(0.4, 0.0, 0.0), (0.0, 0.3, 0.0), (0.0, 0.0, 0.4), (0.2, 0.1, 0.2)])
-def test_with_dropout_means_and_spreads_agree(rates):
+@pytest.mark.parametrize("empty_history", ["released", "strict"])
+def test_with_dropout_means_and_spreads_agree(rates, empty_history):
     """Three dialogues, each 2000 times: means and spreads are within five standard errors of each other."""
     copies = 2000
-    found, expected = (x.unflatten(0, (copies, -1)) for x in both(repeated(random_corpus([4, 1, 3]), copies), rates))
+    corpus = repeated(random_corpus([4, 1, 3]), copies)
+    found, expected = (x.unflatten(0, (copies, -1)) for x in both(corpus, rates, empty_history=empty_history))
     mean_error = (found.var(0) + expected.var(0)).div(copies).sqrt()
     assert ((found.mean(0) - expected.mean(0)).abs() < 5 * mean_error).all()
     spread = [x.std(0) for x in (found, expected)]
@@ -56,3 +69,20 @@ def repeated(corpus, copies):
         speakers=corpus.speakers,
         **values,
     )
+
+
+def test_the_plain_reader_and_batches_of_the_benchmark_give_the_network_the_same(real_data):
+    """The two sides of the benchmark compute the same from the same files."""
+    for dataset in ("IEMOCAP", "MELD"):
+        corpus, _ = load_corpus(dataset, real_data)
+        settings = NetworkSettings(
+            positions=dataset == "IEMOCAP", modality_order="released" if dataset == "MELD" else "aligned"
+        )
+        network, other = ECERC(settings, corpus.widths, len(corpus.classes)), plain.build(dataset)
+        other.load_state_dict(released_state(network))
+        valid = plain.load(dataset, real_data)["valid"]
+        size = plain.RECIPE[dataset]["batch"]
+        with torch.no_grad():
+            expected = [other.eval()(*inputs) for *inputs, _ in plain.batches(dataset, valid, size, False, "cpu")]
+        found, _ = evaluate(network, Batches(corpus, "valid", size, "cpu"))
+        torch.testing.assert_close(found, torch.cat(expected), rtol=1e-4, atol=1e-4)
