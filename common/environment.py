@@ -55,10 +55,9 @@ def keep_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return
-    trim_threshold, mmap_threshold, arena_max = -1, -3, -8  # of malloc.h
+    trim_threshold, mmap_threshold = -1, -3  # of malloc.h
     mallopt(trim_threshold, 2**31 - 1)
     mallopt(mmap_threshold, 2**25)
-    mallopt(arena_max, 1)
 
 
 def versions() -> dict[str, str]:
