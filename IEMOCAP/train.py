@@ -34,6 +34,8 @@ HYPERPARAMETERS = dict(
     feedforward_factor=2,  # width of a feed-forward layer over that of its block
     positions=True,  # sinusoidal positions are added to the features
     empty_history="released",  # a query without history attends to the whole padded dialogue; "strict": to nothing
+    # Speed
+    precision="float32",  # of matrix products; not exact: "tf32" (NVIDIA GPUs), "bfloat16"
 )
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The attention block, eq. 2-7: multi-head attention and a feed-forward layer, each with residual and LayerNorm.
 
-m width of the block, A = heads · head width, E queries without history; letters otherwise as in `common.data.batches`
+m width of the block, A = heads · head width, E queries without history; letters otherwise as in `common.data.layout`
 and `masks`.
 """
 

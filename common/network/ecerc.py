@@ -2,7 +2,7 @@
 
 Section 4 of the paper, stage by stage; equation numbers are the paper's. B dialogues in a batch, L utterances in the
 longest, N real utterances, R rows computed up to the causes (N, or under "released" empty history N and P padding rows,
-see `common.data.batches`), d hidden width, D = 3 d, C classes.
+see `common.data.layout`), d hidden width, D = 3 d, C classes.
 """
 
 import torch

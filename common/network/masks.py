@@ -1,7 +1,7 @@
 """Which earlier turns a query may attend to: the masks of Figure 3, and queries that have none.
 
 b dialogues of a group in a grid of n positions for keys and Q for queries; letters otherwise as in
-`common.data.batches`.
+`common.data.layout`.
 """
 
 import math
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from common.data.batches import Empty, Group, Layout
+from common.data.layout import Empty, Group, Layout
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,8 @@ class Tally:
     """Losses and predictions of a pass over a split, summed up on the device, so that it need not be waited for."""
 
     def __init__(self, classes: int, device: torch.device):
-        self._sums = torch.zeros(1 + classes * classes, device=device, dtype=torch.float64)
+        kind = torch.float32 if device.type == "mps" else torch.float64  # MPS has no other
+        self._sums = torch.zeros(1 + classes * classes, device=device, dtype=kind)
         self._classes = classes
 
     def reset(self) -> None:
@@ -63,7 +64,7 @@ class Tally:
 
     def add(self, loss: Tensor, log_prob: Tensor, batch: Batch) -> None:
         """Take in a batch."""
-        counts = (batch.layout.share > 0).double()
+        counts = (batch.layout.share > 0).to(self._sums.dtype)
         cell = 1 + batch.label * self._classes + log_prob.argmax(1)
         self._sums.scatter_add_(0, cell, counts)
         self._sums[:1].add_(loss)
@@ -94,6 +95,8 @@ class Trainer:
         self.network, self.settings, self.title, self.epoch, self.done = network, settings, title, 0, False
         self._train, self._valid, self._weight = train, valid, weight
         device = next(network.parameters()).device
+        if network.dropout.generator is None:
+            network.dropout.seed(torch.initial_seed(), device)
         self._tallies = [Tally(network.classes, device) for _ in range(2)]
         self._optimizer, self._selection, self._selected = adam(network, settings), Selection(settings.patience), {}
         self._idle = {parameter: torch.zeros_like(parameter) for parameter in network.idle_parameters()}
