@@ -1,19 +1,14 @@
-"""Matrix products on a CPU by oneDNN, which uses the widest vector units of any maker's processor."""
-
-import os
+"""Matrix products on a CPU by oneDNN: PyTorch's default, MKL, leaves wide vector units of some processors idle."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# oneDNN keeps what it compiled for the latest shapes of products; in training there are more of them than its 1024.
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
-
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x (rows, in) times `weight` (out, in) transposed, plus `bias` (out,): (rows, out), like torch's `linear`.
 
-    PyTorch's default on a CPU, MKL, reaches half the rate of oneDNN on processors that are not Intel's.
+    On a CPU twice as fast as that on an AMD EPYC with AVX-512 (`tests/benchmarks` prints both rates).
     """
     by_onednn = x.device.type == "cpu" and len(x) and torch.backends.mkldnn.is_available()
     if not by_onednn or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
