@@ -102,9 +102,13 @@ class Batches:
         return other
 
     def _batch(self, part):
-        plan = {name: torch.from_numpy(v).to(self.device) for name, v in self._plan(part).items()}
-        picked = {name: tensor.index_select(0, plan["rows"]) for name, tensor in self._tensors.items()}
-        return Batch(**picked, rows=plan["rows"], layout=layout_of(plan))
+        plan = {name: torch.from_numpy(v) for name, v in self._plan(part).items()}
+        there = {name: tensor.to(self.device) for name, tensor in plan.items()}
+        picked = {}
+        for name, tensor in self._tensors.items():
+            rows = plan["rows"] if tensor.device.type == "cpu" else there["rows"]
+            picked[name] = tensor.index_select(0, rows).to(self.device)
+        return Batch(**picked, rows=there["rows"], layout=layout_of(there))
 
     def _plan(self, part, capacity=None):
         """Integer arrays that say all about a batch of the dialogues `part`: its rows, and its layout."""

@@ -24,7 +24,7 @@ class Dropout:
         if like.device.type != "cpu":
             return mask.bernoulli_(1 - rate, generator=self.generator).div_(1 - rate)
         # 16 random bits a number: five times as fast as bernoulli_
-        dropped = round(rate * 2**16)
+        dropped = min(round(rate * 2**16), 2**16 - 1)
         bits = torch.empty(-(-mask.numel() // 4), dtype=torch.int64).random_(-(2**63), None, generator=self.generator)
         torch.ge(bits.view(torch.int16)[: mask.numel()].view(shape), dropped - 2**15, out=mask)
         return mask.mul_(2**16 / (2**16 - dropped))

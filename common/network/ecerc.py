@@ -60,7 +60,7 @@ class ECERC(nn.Module):
         self.emotion_gate = Linear(3 * d, 3 * d)
         self.event_gate = Linear(3 * d, 3 * d)
         self.classifier = Linear(4 * 3 * d, classes)
-        self._table = None
+        self._tables = []
 
     def forward(self, batch: Batch, trace: dict | None = None) -> Tensor:
         """Log-probabilities (N, C) of the batch's utterances, dialogue after dialogue.
@@ -175,11 +175,13 @@ class ECERC(nn.Module):
 
         It has W columns, or as many as there are event features where these are more.
         """
-        if self._table is None or len(self._table) < length or self._table.device != like.device:
-            width = sum(self.widths[name] for name in MODALITIES)
-            table = sinusoid(max(length, 200), width, max(width, self.widths["event"]))
-            self._table = table.to(like.device)
-        return self._table[:length]
+        for table in self._tables:
+            if len(table) >= length and table.device == like.device:
+                return table[:length]
+        width = sum(self.widths[name] for name in MODALITIES)
+        table = sinusoid(max(length, 200), width, max(width, self.widths["event"])).to(like.device)
+        self._tables.append(table)  # shorter ones stay: a CUDA graph may look at them
+        return table[:length]
 
 
 def _expanded(rows, expand):

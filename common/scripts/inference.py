@@ -49,7 +49,6 @@ def _inference(dataset, folder, hyperparameters):
     add_options(parser, EvaluationSettings, hyperparameters)
     arguments = parser.parse_args()
     device = choose_device(arguments.device)
-    keep_memory()
     target = arguments.predictions
     if target:
         _check_target(target, arguments.overwrite)
@@ -63,6 +62,7 @@ def _inference(dataset, folder, hyperparameters):
     print(f"{corpus.describe()}\nfrom {origin}; on {device_name(device)}\n", flush=True)
 
     allow_tf32(settings.precision)
+    keep_memory()  # not before: reading the feature files takes more memory than anything after it
     network = build_network(settings, corpus)
     batches = Batches(corpus, arguments.split, settings.batch_size, device)
     named, tables = {}, []

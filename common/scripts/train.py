@@ -37,12 +37,12 @@ def _train(dataset, folder, hyperparameters):
     arguments = parser.parse_args()
     settings = build(TrainingSettings, hyperparameters | given_options(arguments, TrainingSettings), "train.py")
     device = choose_device(arguments.device)
-    keep_memory()
     allow_tf32(settings.precision)
     output = arguments.output or _new_run(folder / "runs")
     RunFolder(output, arguments.overwrite)  # better refused before the data are read
     corpus, origin = load_corpus(dataset, arguments.data_dir, synthetic=arguments.synthetic, labels=settings.labels)
     print(f"{corpus.describe()}\nfrom {origin}; on {device_name(device)}; into {shown(output)}", flush=True)
+    keep_memory()  # not before: reading the feature files takes more memory than anything after it
     tested = train_run(
         corpus,
         settings,

@@ -1,6 +1,7 @@
 """A step of work on fixed tensors as a CUDA graph: hundreds of small launches become one."""
 
 import sys
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -33,19 +34,23 @@ def captured(
             tensor.copy_(before[tensor]) if tensor in before else tensor.zero_()
         dropout.generator.set_state(random)
 
+    home, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+    aside.wait_stream(home)
     try:
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
+        with torch.cuda.stream(aside), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*capturable=True")  # it is meant for the graph
             for _ in range(WARM_UPS):
                 work(batch)
-        torch.cuda.current_stream().wait_stream(aside)
+        home.wait_stream(aside)
         restore()
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(dropout.generator)
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads go on
+        # A stream of its own, also because graphs captured on one stream would share the workspace of matrix products.
+        with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):  # other threads go on
             work(batch)
     except RuntimeError as error:
+        torch.cuda.set_stream(home)  # a capture that fails may stay on its stream
+        torch.cuda.synchronize()
         reason = str(error).splitlines()[0]
         print(f"Note: a step could not be captured as a CUDA graph and runs slower ({reason}).", file=sys.stderr)
         restore()

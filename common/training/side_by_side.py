@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -14,33 +15,31 @@ def side_by_side(job: Callable[[int], Iterator[None]], count: int, device: torch
     """Run job(0) to job(count - 1), generators that yield after setting up and after each step, to their ends.
 
     On a CPU as many steps run at a time as PyTorch has threads, each with its share of these; one job more is under
-    way, and they take turns, so that all cores are busy to the end. On CUDA three run at a time. The first exception of
-    a job ends all at their next yield and is raised; so does Ctrl-C.
+    way, and they take turns, so that all cores are busy to the end. On CUDA three run at a time, elsewhere one. The
+    first exception of a job ends all at their next yield and is raised; so does Ctrl-C.
     """
     threads = torch.get_num_threads()
-    workers = min(count, ON_GPU if device.type == "cuda" else threads)
+    workers = min(count, {"cpu": threads, "cuda": ON_GPU}.get(device.type, 1))
     turns = _Turns(job, count, workers + (device.type == "cpu" and workers > 1), device)
-    if workers == 1:
-        with turns:
-            turns.work()
-        return
 
     def work():
         torch.set_num_threads(max(1, threads // workers))
         turns.work()
 
-    crew = [threading.Thread(target=work) for _ in range(workers)]
-    with turns:
-        for worker in crew:
-            worker.start()
-        try:
-            for worker in crew:
-                worker.join()
-        finally:  # early after Ctrl-C
-            turns.stop = True
-            for worker in crew:
-                worker.join()
-            torch.set_num_threads(threads)
+    try:
+        if workers == 1:
+            turns.work()
+        else:
+            with ThreadPoolExecutor(workers) as pool:
+                crew = [pool.submit(work) for _ in range(workers)]
+                try:
+                    wait(crew)
+                finally:  # early after Ctrl-C
+                    turns.stop = True
+                    wait(crew)
+    finally:
+        turns.close()
+        torch.set_num_threads(threads)
     if turns.failure:
         raise turns.failure
 
@@ -53,10 +52,8 @@ class _Turns:
         self._waiting, self._under_way, self._lock = [], 0, threading.Lock()
         self.stop, self.failure = False, None
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
+    def close(self):
+        """End the jobs that are under way."""
         for *_, steps, _ in self._waiting:
             steps.close()
 
@@ -74,8 +71,6 @@ class _Turns:
                         self._waiting.append((done + 1, *turn[1:]))
         except BaseException as error:
             self.stop, self.failure = True, self.failure or error
-            if threading.current_thread() is threading.main_thread():
-                raise
 
     def _next(self):
         with self._lock:

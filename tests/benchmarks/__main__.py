@@ -88,7 +88,6 @@ def _apart(*words, **environment):
 
 
 def _inner(kind, *words):
-    keep_memory()
     base, start = _peak(), time.perf_counter()
     if kind == "load":
         load_corpus(words[0], words[1])
@@ -215,6 +214,7 @@ def _timed(work):
 
 def _classify(dataset, length, device):
     """One conversation of so many utterances."""
+    keep_memory()
     corpus = random_corpus([length], widths=conversations.WIDTHS[dataset])
     device = choose_device(device)
     network = build_network(_settings(dataset), corpus).to(device)
