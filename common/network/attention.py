@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.network.dropout import Dropout
-from common.network.linear import Linear, linear
+from common.network.linear import Linear, feed_forward, linear
 from common.network.masks import History
 from common.settings import NetworkSettings
 
@@ -47,7 +47,7 @@ class AttentionLayer(nn.Module):
         else:
             attended = self._attended(rows, context, history, everything, weights)
         rows = self.attention_norm(self._plus_dropped(rows, self.output(attended)))
-        inner = self.contract(F.relu(self.expand(rows), inplace=True))
+        inner = feed_forward(rows, self.expand, self.contract)
         return self.feedforward_norm(self._plus_dropped(rows, inner))
 
     def _attended(self, rows, context, history, everything, weights):

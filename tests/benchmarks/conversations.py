@@ -79,7 +79,7 @@ def write(dataset: str, folder: str | Path, seed: int = 0) -> None:
             if dataset == iemocap.NAME:
                 content[field] = {i: [u.tolist() for u in turns] for i, turns in content[field].items()}
         with open(folder / name, "wb") as file:
-            pickle.dump(tuple(content), file, protocol=2)
+            pickle.dump(tuple(content), file, protocol=4)  # arrays byte for byte, as Python 2 wrote them
         print(f"wrote {folder / name} ({(folder / name).stat().st_size / 1e6:.0f} MB)")
 
 

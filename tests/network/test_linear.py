@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from common.network.linear import Linear, linear
+from common.network.linear import Linear, feed_forward, linear
 
 
 @pytest.mark.parametrize("rows", [0, 1, 50])
@@ -26,3 +26,19 @@ def test_other_precisions_are_left_to_torch():
     torch.testing.assert_close(linear(x, weight), x @ weight.T, rtol=1e-12, atol=0)
     with torch.autocast("cpu", torch.bfloat16):
         assert linear(x.float(), weight.float()).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("rows", [0, 1, 50])
+def test_feed_forward_values_and_gradients_are_those_of_torch(rows):
+    torch.manual_seed(0)
+    x, parts = torch.randn(rows, 20, requires_grad=True), [Linear(20, 30), Linear(30, 7)]
+    inputs = [x, *(p for part in parts for p in part.parameters())]
+    found = feed_forward(x, *parts)
+    inner = F.relu(F.linear(x, parts[0].weight, parts[0].bias))
+    expected = F.linear(inner, parts[1].weight, parts[1].bias)
+    assert rows == 0 or (inner == 0).any()
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    upstream = torch.randn(rows, 7)
+    ours, theirs = (torch.autograd.grad(y, inputs, upstream) for y in (found, expected))
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
