@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from common.environment import choose_device, describe
+from common.environment import allow_tf32, choose_device, describe
 from common.errors import InputError
 
 
@@ -29,3 +29,33 @@ def test_devices():
             choose_device(name)
     with pytest.raises(InputError, match="--device cuda:99: this machine has"):
         choose_device("cuda:99")
+
+
+def test_tf32_only_where_asked_for():
+    for precision, expected in (("tf32", "high"), ("float32", "highest"), ("bfloat16", "highest")):
+        allow_tf32(precision)
+        assert torch.get_float32_matmul_precision() == expected
+
+
+def test_memory_is_kept_where_the_c_library_can():
+    """Pages that a freed tensor had are there again: taking as much anew needs next to no new ones."""
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("the C library is not glibc")
+    code = """
+import resource, torch
+from common.environment import keep_memory
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+counts = []
+for kept in (False, True):
+    if kept:
+        keep_memory()
+    for _ in range(3):
+        before = faults()
+        tensors = [torch.zeros(2**22) for _ in range(8)]
+        del tensors
+    counts.append(faults() - before)
+print(*counts)
+"""
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    without, kept = map(int, printed.split())
+    assert kept < without / 10

@@ -154,3 +154,22 @@ def test_dropout_only_in_training():
     for rate in rates:
         network = small_network(corpus, **{rate: 0.5}).train()
         assert not torch.equal(network(batch), network(batch)), rate
+
+
+@pytest.mark.parametrize("empty_history", ["released", "strict"])
+@pytest.mark.parametrize("training", [False, True])
+def test_bfloat16_is_near_and_not_the_same(empty_history, training):
+    corpus = random_corpus(LENGTHS)
+    exact, near = (
+        small_network(corpus, empty_history=empty_history, precision=p).train(training) for p in ("float32", "bfloat16")
+    )
+    batch = one_batch_of(corpus)
+    expected, found = exact(batch), near(batch)
+    assert found.dtype == torch.float32
+    difference = (found - expected).abs().max()
+    assert 0 < difference < 0.1
+    for network, output in ((exact, expected), (near, found)):
+        output[:, 0].sum().backward()
+        assert all(p.grad is None or p.grad.dtype == torch.float32 for p in network.parameters())
+    gradients = [network.classifier.weight.grad for network in (exact, near)]
+    assert 0 < (gradients[0] - gradients[1]).norm() < 0.1 * gradients[0].norm()
