@@ -34,7 +34,13 @@ HYPERPARAMETERS = dict(
     feedforward_factor=2,  # width of a feed-forward layer over that of its block
     positions=True,  # sinusoidal positions are added to the features
     empty_history="released",  # a query without history attends to the whole padded dialogue; "strict": to nothing
+    # Variants (Tables 4 to 7)
+    modalities="TAV",  # T text, A audio, V visual: "TAV", "TA", "TV", "AV", "T", "A" or "V"
+    without=[],  # parts to leave out, such as "evidence-gating"; --help lists them
+    evidence_gate_inputs="all",  # what the gate of a modality sees: "all" modalities, or its "own"
+    feature_gate_inputs="own",  # what the gate of a candidate sees: its "own" candidate, or "all"
     # Speed
+    threads=1,  # of each seed's training on a CPU; with another number results differ in their last digits
     precision="float32",  # of matrix products; not exact: "tf32" (NVIDIA GPUs), "bfloat16"
 )
 

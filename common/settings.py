@@ -15,6 +15,20 @@ import yaml
 
 from common.errors import InputError
 
+MODALITIES = ("text", "audio", "visual")
+MODALITY_SETS = ("TAV", "TA", "TV", "AV", "T", "A", "V")  # Table 5; T text, A audio, V visual
+ROUTES = ("self_emotion", "cross_emotion", "self_event", "cross_event")  # from causes to candidates, in this order
+PARTS = (  # Table 4
+    "evidence-gating",
+    "event-encoding",
+    "emotion-encoding",
+    "self-event-attention",
+    "cross-event-attention",
+    "self-emotion-attention",
+    "cross-emotion-attention",
+    "feature-gating",
+)
+
 
 def hyperparameter(
     help: str,
@@ -51,6 +65,16 @@ class NetworkSettings:
         "aligned",
         choices=("released", "aligned"),
     )
+    modalities: str = hyperparameter(
+        "modalities in use (Table 5): T text, A audio, V visual", "TAV", choices=MODALITY_SETS
+    )
+    without: tuple[str, ...] = hyperparameter("parts of the network to leave out (Table 4)", (), choices=PARTS)
+    evidence_gate_inputs: str = hyperparameter(
+        "what the gate of a modality sees (Table 6): all modalities in use, or its own", "all", choices=("all", "own")
+    )
+    feature_gate_inputs: str = hyperparameter(
+        "what the gate of a candidate sees (Table 7): its own candidate, or all", "own", choices=("own", "all")
+    )
     evidence_dropout: float = hyperparameter("dropout of the gated evidence (eq. 8)", 0.0, least=0, below=1)
     attention_dropout: float = hyperparameter(
         "dropout inside the attention blocks: weights, output and feed-forward", 0.1, least=0, below=1
@@ -65,6 +89,34 @@ class NetworkSettings:
     def __post_init__(self):
         for f in fields(self):
             object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
+        for part, option, default in (
+            ("evidence-gating", "evidence_gate_inputs", "all"),
+            ("feature-gating", "feature_gate_inputs", "own"),
+        ):
+            if part in self.without and getattr(self, option) != default:
+                raise InputError(f"--without {part}: contradicts {option_name(option)}; give one of the two")
+        events = [part for part in self.without if "event" in part]
+        if events and "text" not in self.modalities_in_use:
+            raise InputError(
+                f"--without {events[0]}: --modalities {self.modalities} has no events anyway; drop --without"
+            )
+        if not self.routes:
+            raise InputError("--without: leaves no attention to any cause; keep one of the four")
+
+    @property
+    def modalities_in_use(self) -> tuple[str, ...]:
+        """Names of the modalities in use, of "text", "audio", "visual", in this order."""
+        return tuple(name for name in MODALITIES if name[0].upper() in self.modalities)
+
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """The attentions to causes in use, of ROUTES; events are textual, so without text there are none to them."""
+        left_out = {part.removesuffix("-attention").replace("-", "_") for part in self.without}
+        return tuple(
+            route
+            for route in ROUTES
+            if route not in left_out and ("text" in self.modalities_in_use or not route.endswith("event"))
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +136,9 @@ class TrainingSettings(EvaluationSettings):
     seeds: tuple[int, ...] = hyperparameter("one training per seed", (0, 1, 2), least=0)
     epochs: int = hyperparameter("at most so many epochs", 40, least=1)
     patience: int = hyperparameter("stop after so many epochs without a better validation F1 or loss", 20, least=1)
+    threads: int = hyperparameter(
+        "threads of one seed's training on a CPU; with another number results differ in their last digits", 1, least=1
+    )
     shuffle: bool = hyperparameter("shuffle the training dialogues every epoch", True)
     learning_rate: float = hyperparameter("learning rate of Adam", 1e-4, above=0, below=1e6)
     weight_decay: float = hyperparameter("L2 penalty of Adam (not decoupled)", 2e-4, least=0)
@@ -106,16 +161,16 @@ _KINDS = {int: "a whole number", float: "a finite number", bool: "True or False"
 def _checked(f, value):
     """`value` converted to the type of field `f`. Raises InputError where that or its bounds are missed."""
     name, rule = f"{f.name} ({option_name(f.name)})", f.metadata
-    if f.name == "seeds":
-        try:
-            seeds = tuple(value)
-        except TypeError:
-            seeds = ()
-        if not seeds or len(set(seeds)) < len(seeds) or not all(type(s) is int and 0 <= s < 2**63 for s in seeds):
-            raise InputError(
-                f"{name}: found {value!r}; expected one or more different whole numbers from 0, e.g. 0 1 2"
-            )
-        return seeds
+    if f.name in ("seeds", "without"):
+        items = tuple(value) if isinstance(value, list | tuple) else (value,)
+        if f.name == "seeds":
+            good, expected = bool(items), "one or more different whole numbers from 0, e.g. 0 1 2"
+            good = good and all(type(s) is int and 0 <= s < 2**63 for s in items)
+        else:
+            good, expected = all(part in PARTS for part in items), f"different ones of {', '.join(PARTS)}, or none"
+        if not good or len(set(items)) < len(items):
+            raise InputError(f"{name}: found {value!r}; expected {expected}")
+        return items
     if f.type is float and type(value) is int:
         value = float(value)
     if type(value) is not f.type:
@@ -162,11 +217,14 @@ def add_options(parser: argparse.ArgumentParser, kind: type[NetworkSettings], va
     for f in fields(kind):
         if f.name not in values:
             continue
-        option, text = option_name(f.name), f"{f.metadata['help']} (default: {_words(values[f.name])})"
+        option, text = option_name(f.name), f"{f.metadata['help']} (default: {words(values[f.name])})"
         if f.type is bool:
             how = {"action": argparse.BooleanOptionalAction}
         elif f.name == "seeds":
             how = {"type": int, "nargs": "+", "metavar": "SEED"}
+        elif f.name == "without":
+            how = {"nargs": "*", "choices": PARTS, "metavar": "PART"}
+            text = text.replace("(Table 4)", f"(Table 4), of {', '.join(PARTS)}")
         else:
             how = {"type": f.type, "choices": f.metadata["choices"]}
             if not how["choices"]:
@@ -179,8 +237,9 @@ def given_options(arguments: argparse.Namespace, kind: type[NetworkSettings]) ->
     return {f.name: getattr(arguments, f.name) for f in fields(kind) if hasattr(arguments, f.name)}
 
 
-def _words(value):
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+def words(value: Any) -> str:
+    """A value of a hyperparameter as one gives it on the command line."""
+    return (" ".join(map(str, value)) or "none") if isinstance(value, list | tuple) else str(value)
 
 
 def read_yaml(path: str | Path) -> dict:

@@ -2,7 +2,8 @@
 
 Section 4 of the paper, stage by stage; equation numbers are the paper's. B dialogues in a batch, L utterances in the
 longest, N real utterances, R rows computed up to the causes (N, or under "released" empty history N and P padding rows,
-see `common.data.layout`), d hidden width, D = 3 d, C classes.
+see `common.data.layout`), d hidden width, K modalities in use, D = K d, C classes. Settings may leave parts out (Tables
+4 to 7); such a part is None.
 """
 
 import torch
@@ -15,25 +16,30 @@ from common.network.linear import Linear, linear
 from common.network.masks import history_masks
 from common.settings import NetworkSettings
 
-MODALITIES = ("text", "audio", "visual")
-
 
 class EvidenceGating(nn.Module):
-    """Eq. 1 and 8: each modality, mapped to width d, is weighed by a gate that sees all modalities."""
+    """Eq. 1 and 8: each modality, mapped to width d, is weighed by a gate that sees all modalities, or itself only."""
 
     def __init__(self, widths: dict[str, int], settings: NetworkSettings):
         super().__init__()
-        d = settings.hidden_width
-        self.maps = nn.ModuleDict({name: Linear(widths[name], d) for name in MODALITIES})
-        self.own = Linear(d, d)
-        self.others = Linear(d, d)
+        d, names = settings.hidden_width, settings.modalities_in_use
+        self.maps = nn.ModuleDict({name: Linear(widths[name], d) for name in names})
+        gating = "evidence-gating" not in settings.without
+        self.own = Linear(d, d) if gating else None
+        sees_others = gating and settings.evidence_gate_inputs == "all" and len(names) > 1
+        self.others = Linear(d, d) if sees_others else None
 
     def forward(self, mapped: Tensor) -> tuple[Tensor, Tensor]:
-        """Mapped modalities (rows, 3, d) to gates and gated evidence, (rows, D) each."""
-        weight = torch.cat([self.own.weight, self.others.weight])
-        bias = torch.cat([self.own.bias, self.others.bias])
-        own, others = linear(mapped.flatten(0, 1), weight, bias).view(*mapped.shape[:2], -1).chunk(2, 2)
-        gates = (own + others.sum(1, keepdim=True) - others).sigmoid()
+        """Mapped modalities (rows, K, d) to gates and gated evidence, (rows, D) each; without gating these are 1."""
+        if self.own is None:
+            return torch.ones_like(mapped).flatten(1), mapped.flatten(1)
+        if self.others is None:
+            gates = self.own(mapped.flatten(0, 1)).view_as(mapped).sigmoid()
+        else:
+            weight = torch.cat([self.own.weight, self.others.weight])
+            bias = torch.cat([self.own.bias, self.others.bias])
+            own, others = linear(mapped.flatten(0, 1), weight, bias).view(*mapped.shape[:2], -1).chunk(2, 2)
+            gates = (own + others.sum(1, keepdim=True) - others).sigmoid()
         return gates.flatten(1), (gates * mapped).flatten(1)
 
 
@@ -48,18 +54,28 @@ class ECERC(nn.Module):
         super().__init__()
         self.settings, self.widths, self.classes = settings, dict(widths), classes
         self.dropout = dropout = Dropout()
+        modalities, routes, without = settings.modalities_in_use, settings.routes, settings.without
+        self.evidence_width = sum(widths[name] for name in modalities)
         d = settings.hidden_width
+        emotion, event = (any(route.endswith(kind) for route in routes) for kind in ("emotion", "event"))
+        D = len(modalities) * d
+
+        def block(width, there):
+            return AttentionBlock(width, settings, dropout) if there else None
+
         self.evidence_gating = EvidenceGating(widths, settings)
-        self.emotion_encoder = AttentionBlock(3 * d, settings, dropout)
-        self.event_map = Linear(widths["event"], d)
-        self.event_encoder = AttentionBlock(d, settings, dropout)
-        self.self_emotion = AttentionBlock(3 * d, settings, dropout)
-        self.cross_emotion = AttentionBlock(3 * d, settings, dropout)
-        self.self_event = AttentionBlock(d, settings, dropout)
-        self.cross_event = AttentionBlock(d, settings, dropout)
-        self.emotion_gate = Linear(3 * d, 3 * d)
-        self.event_gate = Linear(3 * d, 3 * d)
-        self.classifier = Linear(4 * 3 * d, classes)
+        self.emotion_encoder = block(D, emotion and "emotion-encoding" not in without)
+        self.event_map = Linear(widths["event"], d) if event else None
+        self.event_encoder = block(d, event and "event-encoding" not in without)
+        self.self_emotion = block(D, "self_emotion" in routes)
+        self.cross_emotion = block(D, "cross_emotion" in routes)
+        self.self_event = block(d, "self_event" in routes)
+        self.cross_event = block(d, "cross_event" in routes)
+        seen = D if settings.feature_gate_inputs == "own" else len(routes) * D
+        gating = "feature-gating" not in without
+        self.emotion_gate = Linear(seen, D) if gating and emotion else None
+        self.event_gate = Linear(seen, D) if gating and event else None
+        self.classifier = Linear(len(routes) * D, classes)
         self._tables = []
 
     def forward(self, batch: Batch, trace: dict | None = None) -> Tensor:
@@ -80,11 +96,11 @@ class ECERC(nn.Module):
         keep = {} if trace is None else trace
         masks = history_masks(layout, batch.speaker, settings.empty_history)
 
-        def attend(name, rows, history, *context):
+        def attend(block, rows, history, *context):
             weights = None if trace is None else []
-            result = getattr(self, name)(rows, history, *context, real=n, weights=weights)
-            if trace is not None:
-                keep[f"{name}_weights"] = [history.spread(grids, layout) for grids in weights]
+            result = getattr(self, block)(rows, history, *context, real=n, weights=weights)
+            if trace is not None and history is not None:
+                keep[f"{block}_weights"] = [history.spread(grids, layout) for grids in weights]
             return result
 
         # Under "released", a query without history attends to padding: causes are computed for padding too. What
@@ -101,35 +117,47 @@ class ECERC(nn.Module):
         evidence = self._drop(evidence, settings.evidence_dropout)
 
         # Cause encoding, eq. 9
-        event = _expanded(self._map(self.event_map, batch.event, 0, layout, expand is not None), expand)  # (R, d)
-        emotion_cause = attend("emotion_encoder", evidence, masks.history)
-        event_cause = attend("event_encoder", event, masks.history)
+        emotion_cause = attend("emotion_encoder", evidence, masks.history) if self.emotion_encoder else evidence
+        event_cause = None
+        if self.event_map:
+            event_cause = _expanded(self._map(self.event_map, batch.event, 0, layout, expand is not None), expand)
+        if self.event_encoder:
+            event_cause = attend("event_encoder", event_cause, masks.history)  # (R, d)
         keep.update(evidence_gate=evidence_gate, evidence=evidence)
         keep.update(emotion_cause=emotion_cause, event_cause=event_cause)
 
         # Evidence-cause interaction, eq. 10-13; from here on only real utterances matter
         query, d = evidence[:n], settings.hidden_width  # (N, D)
-        text, audio_visual = query[:, :d].contiguous(), query[:, d:]
-        attended = {
-            "self_emotion": attend("self_emotion", query, masks.self_party, emotion_cause),
-            "cross_emotion": attend("cross_emotion", query, masks.cross_party, emotion_cause),
-            "self_event": self.self_event(text, None, event_cause, n),
-            "cross_event": attend("cross_event", text, masks.cross_party, event_cause),
+        text, rest = query[:, :d].contiguous(), query[:, d:]
+        look_at = {
+            "self_emotion": (query, masks.self_party, emotion_cause),
+            "cross_emotion": (query, masks.cross_party, emotion_cause),
+            "self_event": (text, None, event_cause),
+            "cross_event": (text, masks.cross_party, event_cause),
         }
+        candidates = {}
+        for route in settings.routes:
+            attended = keep[f"{route}_attended"] = attend(route, *look_at[route])
+            candidates[route] = attended if route.endswith("emotion") else torch.cat([attended, rest], 1)
 
         # Feature gating, eq. 14
-        gated = []
+        gated, everything = [], None
+        if settings.feature_gate_inputs == "all":
+            everything = torch.cat(list(candidates.values()), 1)
         for kind, gate_map in (("emotion", self.emotion_gate), ("event", self.event_gate)):
-            routes = (f"self_{kind}", f"cross_{kind}")
-            candidates = [attended[route] for route in routes]
-            if kind == "event":
-                candidates = [torch.cat([candidate, audio_visual], 1) for candidate in candidates]
-            both = torch.cat(candidates)  # (2 N, D)
-            gates = gate_map(both).sigmoid()
-            gated += (gates * both).chunk(2)
-            for route, candidate, gate in zip(routes, candidates, gates.chunk(2), strict=True):
-                keep.update({f"{route}_attended": attended[route], f"{route}_candidate": candidate})
-                keep[f"{route}_gate"] = gate
+            routes = [route for route in candidates if route.endswith(kind)]
+            if not routes:
+                continue
+            both = torch.cat([candidates[route] for route in routes])  # (2 N, D)
+            if gate_map is None:
+                gates = torch.ones_like(both)
+            elif everything is None:
+                gates = gate_map(both).sigmoid()
+            else:
+                gates = gate_map(everything).sigmoid().repeat(len(routes), 1)
+            gated += (gates * both).chunk(len(routes))
+            for route, gate in zip(routes, gates.chunk(len(routes)), strict=True):
+                keep.update({f"{route}_candidate": candidates[route], f"{route}_gate": gate})
 
         # Classification, eq. 15
         gated = torch.cat(gated, 1)  # (N, 4 D)
@@ -138,20 +166,21 @@ class ECERC(nn.Module):
 
     def idle_parameters(self) -> list[nn.Parameter]:
         """Parameters that compute nothing: the query and key maps under mask I, whose softmax has one term."""
-        return [part.weight for layer in self.self_event.layers for part in (layer.query, layer.key)]
+        layers = self.self_event.layers if self.self_event else []
+        return [part.weight for layer in layers for part in (layer.query, layer.key)]
 
     def _drop(self, x, rate):
         return self.dropout(x, rate, self.training)
 
     def _mapped_evidence(self, batch, padding):
-        """Text, audio and visual features, each mapped to width d: three of (N, d), or more rows as in `_map`."""
-        features = {name: getattr(batch, name) for name in MODALITIES}
-        if self.settings.modality_order == "released":  # the release stores [text, visual, audio], cuts them as below
-            joined = torch.cat([batch.visual, batch.audio], 1)
+        """The features of each modality, mapped to width d: K of (N, d), or more rows as in `_map`."""
+        features = {name: getattr(batch, name) for name in self.settings.modalities_in_use}
+        if self.settings.modality_order == "released" and {"audio", "visual"} <= set(features):
+            joined = torch.cat([batch.visual, batch.audio], 1)  # the release stores them so, but cuts them as follows
             features["audio"], features["visual"] = joined.split([self.widths["audio"], self.widths["visual"]], 1)
         mapped, first = [], 0
-        for name in MODALITIES:
-            mapped.append(self._map(self.evidence_gating.maps[name], features[name], first, batch.layout, padding))
+        for name, columns in features.items():
+            mapped.append(self._map(self.evidence_gating.maps[name], columns, first, batch.layout, padding))
             first += self.widths[name]
         return mapped
 
@@ -171,15 +200,15 @@ class ECERC(nn.Module):
         return torch.cat([mapped, offset]) if padding else mapped
 
     def _positions(self, length, like):
-        """The first `length` rows of the position table; its angles are those of the width W of all evidence features.
+        """The first `length` rows of the position table; its angles are those of the width W of the evidence features.
 
         It has W columns, or as many as there are event features where these are more.
         """
         for table in self._tables:
             if len(table) >= length and table.device == like.device:
                 return table[:length]
-        width = sum(self.widths[name] for name in MODALITIES)
-        table = sinusoid(max(length, 200), width, max(width, self.widths["event"])).to(like.device)
+        columns = max(self.evidence_width, self.widths["event"])
+        table = sinusoid(max(length, 200), self.evidence_width, columns).to(like.device)
         self._tables.append(table)  # shorter ones stay: a CUDA graph may look at them
         return table[:length]
 

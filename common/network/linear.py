@@ -8,7 +8,7 @@ from torch import Tensor, nn
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x (rows, in) times `weight` (out, in) transposed, plus `bias` (out,): (rows, out), like torch's `linear`.
 
-    On a CPU twice as fast as that on an AMD EPYC with AVX-512 (`tests/benchmarks` prints both rates).
+    Twice as fast as that on an AMD EPYC with Zen 5 cores, as fast on one with Zen 4 (`tests/benchmarks` prints both).
     """
     if not _by_onednn(x):
         return F.linear(x, weight, bias)

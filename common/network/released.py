@@ -11,7 +11,7 @@ import torch
 from common.errors import InputError
 from common.files import atomic
 from common.network.attention import sinusoid
-from common.network.ecerc import ECERC, MODALITIES
+from common.network.ecerc import ECERC
 
 TABLE_POSITIONS = 200  # of the released position table
 _RELEASED_WIDTHS = {(2948,): " as IEMOCAP's", (1666,): " as MELD's"}
@@ -65,7 +65,7 @@ def released_state(network: ECERC) -> OrderedDict[str, torch.Tensor]:
     Two entries compute nothing here: the position table for 200 positions, and a LayerNorm that the release never uses.
     """
     ours = network.state_dict()
-    width = sum(network.widths[name] for name in MODALITIES)
+    width = network.evidence_width
     state = OrderedDict({_TABLE: sinusoid(TABLE_POSITIONS, width, width)[None]})
     state.update({_UNUSED_NORM[0]: torch.ones(width), _UNUSED_NORM[1]: torch.zeros(width)})
     state.update({released_name(name): tensor.detach().to("cpu", copy=True) for name, tensor in ours.items()})
@@ -131,8 +131,8 @@ def _check(found, expected, path):
             if names
         )
         raise InputError(
-            f"{path}: {counts} of {len(expected)} expected tensors; it is of another network, or of another "
-            "number of layers"
+            f"{path}: {counts} of {len(expected)} expected tensors; it is of another network, or was trained "
+            "with other --layers, --modalities, --without or --evidence-gate-inputs"
         )
     width, needed = (tuple(state[_TABLE].shape)[-1:] for state in (found, expected))
     if width != needed:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from common.errors import InputError
 from common.scripts.options import shown
-from common.settings import EvaluationSettings, build, option_name, read_yaml
+from common.settings import EvaluationSettings, build, option_name, read_yaml, words
 from common.training.run import RESULTS, SETTINGS, checkpoint_name
 
 RELEASED = [checkpoint_name(index) for index in range(3)]
@@ -65,7 +65,7 @@ def trained_settings(
     settings.yaml beside it), over that the `options` of the command line. Raises InputError for checkpoints of another
     dataset, or such that were not trained alike.
     """
-    found, notes = [], []
+    top, found, notes = build(EvaluationSettings, hyperparameters, "inference.py"), [], []
     for name, path in checkpoints.items():
         trained, beside = {}, path.parent / SETTINGS
         if beside.is_file():
@@ -84,7 +84,7 @@ def trained_settings(
         if any(getattr(other, key) != getattr(settings, key) for other in found):
             option = option_name(key)
             raise InputError(f"--checkpoints: trained with different {option}; evaluate them apart, or give {option}")
-        value = getattr(settings, key)
-        if key not in options and value != hyperparameters[key]:
-            notes.append(f"Trained with {key} {value}, which counts here (top of the script: {hyperparameters[key]}).")
+        value, here = getattr(settings, key), getattr(top, key)
+        if key not in options and value != here:
+            notes.append(f"Trained with {key} {words(value)}, which counts here (top of the script: {words(here)}).")
     return settings, notes

@@ -19,6 +19,7 @@ from common.scripts.options import script_parser, shown
 from common.settings import EvaluationSettings, add_options, build, given_options
 from common.training.evaluate import evaluate
 from common.training.metrics import scores
+from common.training.predictions import prediction_rows
 from common.training.run import build_network
 
 
@@ -71,7 +72,7 @@ def _inference(dataset, folder, hyperparameters):
         log_prob, _ = evaluate(network.to(device), batches)
         named[name] = scores(batches.label, log_prob.argmax(1), corpus.classes)
         print(f"{checkpoint_table(name, named[name], corpus.classes)}\n", flush=True)
-        tables.append(_prediction_rows(name, corpus, arguments.split, log_prob))
+        tables.append(prediction_rows(corpus, arguments.split, log_prob, checkpoint=name))
     paper, reason = paper_scores(corpus, arguments.split)
     print(f"{arguments.split.capitalize()} split, in percent\n{summary_table(named, corpus.classes, paper)}")
     if reason:
@@ -92,17 +93,3 @@ def _check_target(path, overwrite):
         raise InputError(f"--predictions {path}: there is no folder {path.parent}; create it, or choose another")
     if not os.access(path.parent, os.W_OK):
         raise InputError(f"--predictions {path}: the folder {path.parent} is not writable; choose another")
-
-
-def _prediction_rows(name, corpus, split, log_prob):
-    """A row per utterance of `split`, in file order, with its log-probabilities (U, C)."""
-    rows = corpus.rows(split)
-    dialogue = [i for d in corpus.splits[split] for i in [corpus.ids[d]] * int(corpus.lengths[d])]
-    utterance = [u for d in corpus.splits[split] for u in range(int(corpus.lengths[d]))]
-    table = pd.DataFrame({"checkpoint": name, "dialogue": dialogue, "utterance": utterance})
-    table["speaker"] = [corpus.speakers[s] for s in corpus.speaker[rows]]
-    table["label"] = [corpus.classes[c] for c in corpus.label[rows]]
-    table["prediction"] = [corpus.classes[c] for c in log_prob.argmax(1)]
-    for c, kind in enumerate(corpus.classes):
-        table[f"log_prob_{kind}"] = log_prob[:, c].numpy()
-    return table

@@ -23,9 +23,11 @@ from common.training.evaluate import evaluate
 from common.training.fit import Trainer
 from common.training.loss import class_weights
 from common.training.metrics import scores
+from common.training.predictions import prediction_rows
 from common.training.side_by_side import side_by_side
 
-SETTINGS, HISTORY, RESULTS = "settings.yaml", "history.csv", "results.csv"
+SETTINGS, HISTORY, RESULTS, PREDICTIONS = "settings.yaml", "history.csv", "results.csv", "predictions.csv"
+_SEEDING = threading.Lock()  # initial weights come of PyTorch's own random numbers, which all threads share
 HISTORY_EVERY = 1.0  # seconds between two writings of history.csv
 
 
@@ -50,7 +52,9 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"--output {path}: found a file; expected a folder, or nothing")
         self._existed = self.path.exists()
-        old = [self.path / name for name in (SETTINGS, HISTORY, RESULTS)] + sorted(self.path.glob("ECERC_MODEL*.pkl"))
+        old = [self.path / name for name in (SETTINGS, HISTORY, RESULTS, PREDICTIONS)] + sorted(
+            self.path.glob("ECERC_MODEL*.pkl")
+        )
         self._old = [file for file in old if file.exists()]
         if self._old and not overwrite:
             kind = "a run" if (self.path / RESULTS).exists() else "an unfinished run"
@@ -69,7 +73,7 @@ class RunFolder:
         with atomic(self.path / SETTINGS) as file:
             yaml.safe_dump(content, file, sort_keys=False, allow_unicode=True)
 
-    def write_table(self, name: str, rows: list[dict]) -> None:
+    def write_table(self, name: str, rows: list[dict] | pd.DataFrame) -> None:
         """Write rows as the CSV file `name`."""
         with atomic(self.path / name) as file:
             pd.DataFrame(rows).to_csv(file, index=False)
@@ -93,13 +97,15 @@ def train_run(
     synthetic: bool = False,
     initial_weights: str | Path | None = None,
     overwrite: bool = False,
+    progress: bool = True,
 ) -> list[dict]:
     """Train, select and test one network per seed of `settings` (TrainingSettings); returns the test scores of each.
 
     `output`: the run folder. `initial_weights`: a released-format checkpoint that every seed starts from. Several seeds
     are trained side by side; what comes of a seed does not depend on the others. The test split is evaluated once per
-    seed, with the selected weights. After each seed its checkpoint and its row of results.csv are written, while
-    training history.csv, so that stopping early loses nothing that is finished.
+    seed, with the selected weights. After each seed its checkpoint, its rows of predictions.csv and its row of
+    results.csv are written, while training history.csv, so that stopping early loses nothing that is finished.
+    `progress`: show a bar for each seed.
 
     Raises InputError for an `output` that holds a run (unless `overwrite`) and for weights that do not fit.
     """
@@ -121,9 +127,9 @@ def train_run(
             "versions": versions(),
         }
     )
-    run = _Run(corpus, settings, device, folder, weight, start)
+    run = _Run(corpus, settings, device, folder, weight, start, progress)
     try:
-        side_by_side(run.seed, len(settings.seeds), device)
+        side_by_side(run.seed, len(settings.seeds), device, settings.threads)
     except KeyboardInterrupt:
         done = f"{len(run.results)} of {len(settings.seeds)} seeds are finished in {folder.path}"
         raise KeyboardInterrupt(done) from None
@@ -133,23 +139,23 @@ def train_run(
 
 
 class _Run:
-    """What the seeds of a run share, and what comes of each: by index of the seed, test scores, rows of results.csv and
-    of history.csv.
-    """
+    """What the seeds of a run share, and what comes of each: by index of the seed, test scores and rows of tables."""
 
-    def __init__(self, corpus, settings, device, folder, weight, start):
+    def __init__(self, corpus, settings, device, folder, weight, start, progress):
         self._corpus, self._settings, self._device, self._folder = corpus, settings, device, folder
         self._weight, self._start, self._lock, self._written = weight, start, threading.Lock(), 0.0
+        self._progress = progress
         fixed = device.type == "cuda"
         shapes = {"train": "fixed" if fixed else "rounded", "valid": "fixed" if fixed else "exact", "test": "exact"}
         self._batches = {s: Batches(corpus, s, settings.batch_size, device, shapes=shapes[s]) for s in shapes}
-        self.tested, self.results, self.history = {}, {}, {}
+        self.tested, self.results, self.predictions, self.history = {}, {}, {}, {}
 
     def seed(self, index):
         """Train, select and test the seed at `index`; a generator that yields when set up and after each epoch."""
         settings, seed = self._settings, self._settings.seeds[index]
-        torch.manual_seed(seed)  # one seed at a time is set up
-        network = build_network(settings, self._corpus)
+        with _SEEDING:
+            torch.manual_seed(seed)
+            network = build_network(settings, self._corpus)
         if self._start is not None:
             network.load_state_dict(self._start.state_dict())
         network.to(self._device).dropout.seed(seed, self._device)
@@ -159,7 +165,9 @@ class _Run:
         trainer = Trainer(network, train, valid, settings, self._weight, title)
         best, rows = 0.0, self.history.setdefault(index, [])
         screen = {"position": index} if sys.stderr.isatty() else {"mininterval": 30}  # seconds, in a log file
-        with tqdm(total=settings.epochs, desc=title, unit="epoch", dynamic_ncols=True, **screen) as bar:
+        with tqdm(
+            total=settings.epochs, desc=title, unit="epoch", dynamic_ncols=True, disable=not self._progress, **screen
+        ) as bar:
             yield
             while not trainer.done:
                 row = trainer.run_epoch()
@@ -186,9 +194,11 @@ class _Run:
             evaluated[split] = scores(batches.label, log_prob.argmax(1), self._corpus.classes)
         save_released(trainer.network, self._folder.path / checkpoint_name(index))
         row = result_row(settings.seeds[index], trainer.selected_epoch, evaluated, self._corpus.classes)
+        predicted = prediction_rows(self._corpus, "test", log_prob, seed=settings.seeds[index])
         self.tested[index] = evaluated["test"]
         with self._lock:
-            self.results[index] = row
+            self.results[index], self.predictions[index] = row, predicted
+            self._folder.write_table(PREDICTIONS, pd.concat([self.predictions[i] for i in sorted(self.predictions)]))
             self._folder.write_table(RESULTS, [self.results[i] for i in sorted(self.results)])
 
     def write_history(self):

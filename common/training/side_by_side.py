@@ -8,27 +8,32 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
+from common.errors import InputError
+
 ON_GPU = 3  # trainings at a time, each on a stream of its own
 
 
-def side_by_side(job: Callable[[int], Iterator[None]], count: int, device: torch.device) -> None:
+def side_by_side(job: Callable[[int], Iterator[None]], count: int, device: torch.device, threads: int = 1) -> None:
     """Run job(0) to job(count - 1), generators that yield after setting up and after each step, to their ends.
 
-    On a CPU as many steps run at a time as PyTorch has threads, each with its share of these; one job more is under
-    way, and they take turns, so that all cores are busy to the end. On CUDA three run at a time, elsewhere one. The
-    first exception of a job ends all at their next yield and is raised; so does Ctrl-C.
+    On a CPU each step takes `threads`, never more, so that its numbers do not depend on what else runs, and as many
+    steps run at a time as PyTorch's threads allow; one job more is under way, and they take turns, so that all cores
+    are busy to the end. On CUDA three run at a time, elsewhere one. The first exception of a job ends all at their next
+    yield and is raised; so does Ctrl-C. Raises InputError where PyTorch has fewer than `threads`.
     """
-    threads = torch.get_num_threads()
-    workers = min(count, {"cpu": threads, "cuda": ON_GPU}.get(device.type, 1))
+    allowed = torch.get_num_threads()
+    if device.type == "cpu" and threads > allowed:
+        raise InputError(f"--threads: found {threads}; PyTorch may use {allowed} here (the cores, or OMP_NUM_THREADS)")
+    workers = min(count, {"cpu": allowed // threads, "cuda": ON_GPU}.get(device.type, 1))
     turns = _Turns(job, count, workers + (device.type == "cpu" and workers > 1), device)
 
     def work():
-        torch.set_num_threads(max(1, threads // workers))
+        torch.set_num_threads(threads)
         turns.work()
 
     try:
         if workers == 1:
-            turns.work()
+            work()
         else:
             with ThreadPoolExecutor(workers) as pool:
                 crew = [pool.submit(work) for _ in range(workers)]
@@ -39,7 +44,7 @@ def side_by_side(job: Callable[[int], Iterator[None]], count: int, device: torch
                     wait(crew)
     finally:
         turns.close()
-        torch.set_num_threads(threads)
+        torch.set_num_threads(allowed)
     if turns.failure:
         raise turns.failure
 

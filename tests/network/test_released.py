@@ -147,5 +147,5 @@ def test_a_checkpoint_of_the_other_dataset_names_both_widths(tmp_path):
 def test_another_number_of_layers_is_named(tmp_path):
     corpus = random_corpus([2])
     save_released(small_network(corpus, layers=2), tmp_path / "ECERC_MODEL.pkl")
-    with pytest.raises(InputError, match=r"72 foreign .*another number of layers"):
+    with pytest.raises(InputError, match=r"72 foreign .*other --layers"):
         load_released(small_network(corpus), tmp_path / "ECERC_MODEL.pkl")

@@ -97,9 +97,9 @@ def run(place):
     return run
 
 
-def test_train_then_inference(place, run):
+def test_train_then_inference(place, run, tmp_path):
     """inference.py finds the newest run, uses its settings, and arrives at the scores that training wrote down."""
-    done = call(place / "MELD", "inference.py", "--predictions", run / "predictions.csv")
+    done = call(place / "MELD", "inference.py", "--predictions", tmp_path / "all.csv")
     assert f"of the newest run with checkpoints, runs/{run.name} (3)" in done.stdout
     assert "Trained with empty_history strict, which counts here (top of the script: released)." in done.stdout
     results = pd.read_csv(run / "results.csv")
@@ -110,7 +110,7 @@ def test_train_then_inference(place, run):
         assert printed[:3] == [f"{v:.2f}" for v in values]
         assert printed[3:] == [f"{values.mean():.2f}", f"{values.std(ddof=1):.2f}"]
 
-    rows = pd.read_csv(run / "predictions.csv")
+    rows = pd.read_csv(tmp_path / "all.csv")
     corpus = small_corpus("MELD", sizes=(12, 3, 5))
     test = corpus.rows("test")
     columns = ["checkpoint", "dialogue", "utterance", "speaker", "label", "prediction"]
@@ -126,6 +126,9 @@ def test_train_then_inference(place, run):
     np.testing.assert_allclose(np.exp(log_prob).sum(1), 1, rtol=1e-5)
     assert rows.prediction.tolist() == [corpus.classes[c] for c in log_prob.argmax(1)]
     assert 100 * (first.label == first.prediction).mean() == pytest.approx(results.test_accuracy[0])
+    pd.testing.assert_frame_equal(
+        rows.iloc[:, 1:], pd.read_csv(run / "predictions.csv").iloc[:, 1:], rtol=1e-4, atol=1e-5
+    )
 
 
 def test_from_anywhere_by_path(place, run, tmp_path):
@@ -134,7 +137,8 @@ def test_from_anywhere_by_path(place, run, tmp_path):
         assert f"weighted F1 {wf1:.2f}" in done.stdout
     out = tmp_path / "out"
     call(tmp_path, place / "IEMOCAP" / "train.py", *SMALL, "--seeds", 4, "--output", out, "--data-dir", place / "data")
-    assert sorted(p.name for p in out.iterdir()) == ["ECERC_MODEL.pkl", "history.csv", "results.csv", "settings.yaml"]
+    left = ["ECERC_MODEL.pkl", "history.csv", "predictions.csv", "results.csv", "settings.yaml"]
+    assert sorted(p.name for p in out.iterdir()) == left
     call(tmp_path, place / "IEMOCAP" / "inference.py", "--checkpoints", out / "ECERC_MODEL.pkl")
 
 
@@ -294,8 +298,8 @@ def test_ctrl_c(place, tmp_path, threads):
     assert process.returncode == 130
     finished = 2 - threads
     assert error.splitlines()[-1] == f"train.py: stopped by Ctrl-C; {finished} of 2 seeds are finished in {run}"
-    files = ["ECERC_MODEL.pkl", "history.csv", "results.csv", "settings.yaml"]
-    assert sorted(p.name for p in run.iterdir()) == (files if finished else [files[1], files[3]])
+    files = ["ECERC_MODEL.pkl", "history.csv", "predictions.csv", "results.csv", "settings.yaml"]
+    assert sorted(p.name for p in run.iterdir()) == (files if finished else [files[1], files[-1]])
     assert {0} <= set(pd.read_csv(run / "history.csv").seed) <= {0, 1}
     if finished:
         assert pd.read_csv(run / "results.csv").seed.tolist() == [0]

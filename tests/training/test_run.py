@@ -17,7 +17,7 @@ from common.training.run import build_network, train_run
 from tests.small import small_corpus
 
 CPU = torch.device("cpu")
-FILES = ["ECERC_MODEL.pkl", "ECERC_MODEL_2.pkl", "history.csv", "results.csv", "settings.yaml"]
+FILES = ["ECERC_MODEL.pkl", "ECERC_MODEL_2.pkl", "history.csv", "predictions.csv", "results.csv", "settings.yaml"]
 
 
 def settings(**changes):
@@ -61,6 +61,11 @@ def test_what_a_run_leaves(corpus, tmp_path):
             assert results[f"{split}_wf1"][k] == pytest.approx(found["wf1"])
             assert results[f"{split}_f1_joy"][k] == pytest.approx(found["f1"][4])
         assert tested[k]["confusion"].tolist() == found["confusion"].tolist()
+        predicted = pd.read_csv(tmp_path / "run" / "predictions.csv")
+        predicted = predicted[predicted.seed == results.seed[k]]
+        assert predicted.label.tolist() == [corpus.classes[c] for c in batches.label]
+        np.testing.assert_allclose(predicted.iloc[:, 6:], log_prob, rtol=0, atol=1e-5)
+        assert predicted.prediction.tolist() == [corpus.classes[c] for c in log_prob.argmax(1)]
         of_seed = history[history.seed == results.seed[k]].valid_wf1.round(2).tolist()
         assert results.selected_epoch[k] == of_seed.index(max(of_seed))
 
@@ -126,7 +131,7 @@ def test_a_folder_with_results_is_refused_unless_told(corpus, tmp_path):
     assert content(folder) == before
     (folder / "notes.txt").write_text("mine")
     train_run(corpus, settings(seeds=(7,)), CPU, folder, overwrite=True)
-    assert sorted(content(folder)) == ["ECERC_MODEL.pkl", "history.csv", "notes.txt", "results.csv", "settings.yaml"]
+    assert sorted(content(folder)) == sorted([FILES[0], *FILES[2:], "notes.txt"])
     (folder / "results.csv").unlink()
     (folder / "ECERC_MODEL.pkl").unlink()
     with pytest.raises(InputError, match="holds an unfinished run already"):
