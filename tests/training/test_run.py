@@ -161,6 +161,14 @@ def test_initial_weights_start_every_seed(corpus, tmp_path):
             torch.testing.assert_close(tensor, start.state_dict()[key], rtol=0, atol=1e-12)
 
 
+def test_each_seed_has_its_own_dropout(corpus, tmp_path):
+    save_released(build_network(settings(), corpus), tmp_path / "start.pkl")
+    alike = settings(shuffle=False, epochs=1, evidence_dropout=0.5)
+    train_run(corpus, alike, CPU, tmp_path / "run", initial_weights=tmp_path / "start.pkl")
+    first, second = pd.read_csv(tmp_path / "run" / "history.csv").train_loss
+    assert first != pytest.approx(second, rel=1e-4)
+
+
 def test_stopping_loses_nothing_that_is_finished(corpus, tmp_path, monkeypatch):
     """Ctrl-C in the sixth epoch of the second of three seeds, of which the first ends after four."""
     original = run.Trainer.run_epoch
