@@ -1,0 +1,176 @@
+"""A sweep: every (dataset, variant, seed) that some tables need, trained once, each into a folder of its own.
+
+`DIR/<dataset>/<variant>/seed_<seed>` is a run's folder. It is written under another name beside it, and renamed when it
+is complete: what is there is finished, whatever happened.
+"""
+
+import os
+import runpy
+import secrets
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from common.data.load import load_corpus
+from common.environment import allow_tf32, choose_device, keep_memory
+from common.errors import InputError
+from common.experiments.variants import TABLES, variant_hyperparameters
+from common.settings import TrainingSettings, build, option_name, read_yaml, words
+from common.training.run import HISTORY, SETTINGS, train_run
+
+ROOT = Path(__file__).resolve().parents[2]
+PART = ".part"  # ends the name of a run's folder while it is written
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a sweep; `settings` has its one seed."""
+
+    dataset: str
+    variant: str
+    settings: TrainingSettings
+
+    @property
+    def seed(self) -> int:
+        """Its seed."""
+        return self.settings.seeds[0]
+
+    @property
+    def name(self) -> str:
+        """What it is called, and where it lies in the sweep's folder."""
+        return f"{self.dataset}/{self.variant}/seed_{self.seed}"
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where a worker finds the data: a folder on its own machine, or none needed. `sha256`: dataset to file to hash."""
+
+    folder: str
+    synthetic: bool
+    sha256: dict[str, dict[str, str]]
+
+
+def hyperparameters_of(dataset: str) -> dict:
+    """The values at the top of a dataset's train.py."""
+    return runpy.run_path(str(ROOT / dataset / "train.py"))["HYPERPARAMETERS"]
+
+
+def planned(
+    datasets: Sequence[str], tables: Sequence[str], seeds: Sequence[int] | None, epochs: int | None
+) -> list[Run]:
+    """The runs that `tables` (names in TABLES) need, each once: table after table, in a table seed after seed.
+
+    `seeds` and `epochs`: None, those of the dataset's train.py. Raises InputError for values that are not allowed.
+    """
+    runs = {}
+    for table in (TABLES[name] for name in tables):
+        for dataset in (name for name in datasets if name in table.datasets):
+            where = f"{dataset}/train.py"
+            top = hyperparameters_of(dataset) | ({} if epochs is None else {"epochs": epochs})
+            for seed in build(TrainingSettings, top | ({} if seeds is None else {"seeds": seeds}), where).seeds:
+                for variant in table.rows:
+                    values = variant_hyperparameters(dataset, top, variant)
+                    if values is not None:
+                        run = Run(dataset, variant, build(TrainingSettings, values | {"seeds": [seed]}, where))
+                        runs.setdefault(run.name, run)
+    return list(runs.values())
+
+
+def check_finished(run: Run, output: Path, data: Data) -> bool:
+    """Whether `run` is finished in `output`. Raises InputError where it was made with other settings or data."""
+    folder = output / run.name
+    if not folder.exists():
+        return False
+    found = read_yaml(folder / SETTINGS)
+    expected = {"hyperparameters": asdict(run.settings), "sha256": data.sha256[run.dataset]}
+    there = {"hyperparameters": found.get("hyperparameters") or {}, "sha256": (found.get("data") or {}).get("sha256")}
+    for key, value in expected["hyperparameters"].items():
+        value, old = (list(v) if isinstance(v, tuple) else v for v in (value, there["hyperparameters"].get(key)))
+        if old != value:
+            raise InputError(
+                f"{folder}: trained with {option_name(key)} {words(old)}, now it is {words(value)}; use another "
+                "--output, or the values it was trained with"
+            )
+    if there["sha256"] != expected["sha256"]:
+        raise InputError(f"{folder}: trained on other data files; use another --output, or the data it was trained on")
+    return True
+
+
+def train_one(run: Run, output: Path, data: Data, device: str, turn: int) -> str | None:
+    """Train `run` into its folder in `output`; returns None, or in one line why it could not be done.
+
+    `device` as in the scripts; on several GPUs runs go to one after the other, as their `turn` says.
+    """
+    folder = output / run.name
+    part = folder.with_name(f".{folder.name}.{os.getpid()}.{secrets.token_hex(4)}{PART}")
+    try:
+        corpus = _corpus(run.dataset, data.folder, data.synthetic, run.settings.labels)
+        if corpus.sources != data.sha256[run.dataset]:
+            raise InputError(f"{data.folder}: other {run.dataset} files than where the sweep was started; copy them")
+        place = choose_device(device)
+        if place.type == "cuda" and place.index is None:
+            place = torch.device("cuda", turn % torch.cuda.device_count())
+        allow_tf32(run.settings.precision)
+        part.parent.mkdir(parents=True, exist_ok=True)
+        train_run(corpus, run.settings, place, part, synthetic=data.synthetic, progress=False)
+        os.replace(part, folder)
+    except (InputError, OSError) as error:
+        if folder.exists():  # another worker, taken for dead, was faster
+            return None
+        return f"{run.name}: {error}"
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return None
+
+
+@lru_cache(maxsize=2)
+def _corpus(dataset, folder, synthetic, labels):
+    corpus, _ = load_corpus(dataset, folder, synthetic=synthetic, labels=labels)
+    keep_memory()
+    return corpus
+
+
+def remove_parts(output: Path) -> None:
+    """Remove what interrupted runs left in `output`. To be called only where nothing is at work there."""
+    for part in output.glob(f"*/*/.*{PART}"):
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def seconds_taken(folder: Path) -> tuple[int, float]:
+    """Epochs trained in a run's folder so far, and their seconds."""
+    try:
+        seconds = pd.read_csv(folder / HISTORY).seconds
+    except (OSError, ValueError):  # not there yet
+        return 0, 0.0
+    return len(seconds), float(seconds.sum())
+
+
+def seconds_left(finished: Sequence[Run], pending: Sequence[Run], output: Path, jobs: int) -> float | None:
+    """An estimate of the seconds that `pending` runs take, `jobs` at a time, from `finished` ones and those under way.
+
+    A run takes as long as the mean of the finished ones of its dataset; where there is none, as its dataset's epochs
+    under way, times all epochs it may have. None where nothing is known of some dataset.
+    """
+    under_way = {}
+    for part in output.glob(f"*/*/.*{PART}"):
+        name = f"{part.parent.parent.name}/{part.parent.name}/{part.name[1:].split('.')[0]}"
+        under_way[name] = seconds_taken(part)
+    left = 0.0
+    for dataset in {run.dataset for run in pending}:
+        runs = [run for run in pending if run.dataset == dataset]
+        known = [seconds_taken(output / run.name)[1] for run in finished if run.dataset == dataset]
+        if known:
+            each = sum(known) / len(known)
+        else:
+            seen = [under_way[run.name] for run in runs if run.name in under_way]
+            epochs, seconds = (sum(values) for values in zip(*seen, strict=True)) if seen else (0, 0.0)
+            if not epochs:
+                return None
+            each = seconds / epochs * runs[0].settings.epochs
+        left += sum(max(0.0, each - under_way.get(run.name, (0, 0.0))[1]) for run in runs)
+    return left / min(jobs, max(1, len(pending)))

@@ -1,0 +1,163 @@
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from common.data.load import load_corpus
+from common.errors import InputError
+from common.experiments import sweep as sweeping
+from common.experiments.sweep import Data, check_finished, planned, seconds_left, train_one
+from common.settings import TrainingSettings, build
+from common.training.run import train_run
+from tests.experiments.conftest import ROOT, RUNS, command, experiments, outcome
+
+FILES = ["ECERC_MODEL.pkl", "history.csv", "predictions.csv", "results.csv", "settings.yaml"]
+
+
+def option(small, name):
+    return small[small.index(name) + 1]
+
+
+def test_every_run_once_in_the_order_of_the_tables():
+    runs = planned(["IEMOCAP", "MELD"], ["2", "3", "4", "5", "6", "7", "choices"], [5, 6], None)
+    names = [run.name for run in runs]
+    assert names[:4] == ["IEMOCAP/full/seed_5", "IEMOCAP/full/seed_6", "MELD/full/seed_5", "MELD/full/seed_6"]
+    assert len(set(names)) == len(names)
+    per_dataset = 1 + 8 + 6 + 1 + 1  # full, components, modality sets, the two kinds of gate inputs
+    assert sum(name.startswith("IEMOCAP") for name in names) == 2 * (per_dataset + 4)
+    assert sum(name.startswith("MELD") for name in names) == 2 * (per_dataset + 4)
+    choices = {name.split("/")[1] for name in names if name.startswith("MELD")}
+    assert {"strict-history", "aligned-modalities", "cross-entropy", "positions"} <= choices
+    assert not {"train-class-weights", "no-positions"} & choices
+    assert [run.seed for run in planned(["IEMOCAP"], ["2"], None, None)] == [2007, 1, 2]
+    assert planned(["MELD"], ["2"], None, None) == []
+
+
+def test_hyperparameters_are_those_of_the_script(monkeypatch):
+    assert planned(["MELD"], ["3"], None, None)[0].settings.learning_rate == 1e-5
+    edited = sweeping.hyperparameters_of("MELD") | {"learning_rate": 3e-3, "empty_history": "strict"}
+    monkeypatch.setattr(sweeping, "hyperparameters_of", lambda dataset: edited)
+    runs = planned(["MELD"], ["choices"], [0], 7)
+    assert {run.settings.learning_rate for run in runs} == {3e-3}
+    assert {run.settings.epochs for run in runs} == {7}
+    assert "strict-history" not in {run.variant for run in runs}  # all of them are strict
+    assert {run.settings.focal_gamma for run in runs if run.variant == "cross-entropy"} == {0}
+
+
+def test_what_a_sweep_leaves(quiet):
+    assert sorted(str(path.parent.relative_to(quiet)) for path in quiet.glob("*/*/*/results.csv")) == sorted(RUNS)
+    for run in RUNS:
+        assert sorted(path.name for path in (quiet / run).iterdir()) == FILES
+    assert not list(quiet.glob("*/*/.*"))
+    hyperparameters = yaml.safe_load((quiet / RUNS[1] / "settings.yaml").read_text())["hyperparameters"]
+    assert hyperparameters["evidence_gate_inputs"] == "own"
+    assert (hyperparameters["seeds"], hyperparameters["epochs"]) == ([1], 10)
+
+
+def test_a_run_is_that_of_the_script_to_the_last_digit(quiet, small, tmp_path):
+    """Alone or side by side with other seeds, whatever the number of threads that are free."""
+    corpus, _ = load_corpus("MELD", option(small, "--data-dir"))
+    values = sweeping.hyperparameters_of("MELD") | {"epochs": 10, "seeds": [2, 7, 1]}
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    train_run(corpus, build(TrainingSettings, values, "here"), torch.device("cpu"), tmp_path, progress=False)
+    torch.set_num_threads(before)
+    together = pd.read_csv(tmp_path / "predictions.csv", dtype=str)
+    results = pd.read_csv(tmp_path / "results.csv", dtype=str)
+    for seed in ("1", "2"):
+        folder = quiet / "MELD" / "full" / f"seed_{seed}"
+        for rows, name in ((together, "predictions.csv"), (results, "results.csv")):
+            alone = pd.read_csv(folder / name, dtype=str)
+            pd.testing.assert_frame_equal(rows[rows.seed == seed].reset_index(drop=True), alone)
+
+
+def test_killed_and_run_again(quiet, small, tmp_path):
+    """SIGKILL to all processes while the third run is under way, after which nothing half-written has a run's name; the
+    same command again finishes the rest, and leaves alone what was finished.
+    """
+    sweep = tmp_path / "sweep"
+    words = command("run", "--output", sweep, *small, "--jobs", 2)
+    process = subprocess.Popen(words, cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL)
+    while len(list(sweep.glob("*/*/seed_*"))) < 2 or not list(sweep.glob("*/*/.seed_*/history.csv")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    done = sorted(sweep.glob("*/*/seed_*"))
+    assert 2 <= len(done) < 4
+    assert list(sweep.glob("*/*/.seed_*"))
+    for folder in done:
+        assert sorted(path.name for path in folder.iterdir()) == FILES
+    times = {path: path.stat().st_mtime_ns for folder in done for path in folder.iterdir()}
+
+    planned = experiments("plan", "--output", sweep, *small).stdout
+    assert planned.count("done  MELD") == len(done)
+    again = experiments("run", "--output", sweep, *small, "--jobs", 2)
+    assert f"4 runs, {len(done)} finished; 2 at a time" in again.stdout
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    assert not list(sweep.glob("*/*/.seed_*"))
+    assert outcome(sweep) == outcome(quiet)
+
+
+def test_one_sweep_at_a_time_and_other_settings_are_refused(quiet, small, tmp_path):
+    shutil.copytree(quiet, tmp_path / "sweep")
+    before = outcome(tmp_path / "sweep")
+    other = [8 if word == 10 else word for word in small]
+    refused = experiments("run", "--output", tmp_path / "sweep", *other, status=2)
+    line = refused.stderr.strip().splitlines()[-1]
+    assert "trained with --epochs 10, now it is 8; use another --output" in line
+    assert outcome(tmp_path / "sweep") == before
+
+
+def data_of(small):
+    folder = str(option(small, "--data-dir"))
+    return Data(folder, False, {"MELD": load_corpus("MELD", folder)[0].sources})
+
+
+def test_other_data_are_refused(quiet, small, tmp_path):
+    (run, *_) = planned(["MELD"], ["3"], [1], 10)
+    data = data_of(small)
+    assert check_finished(run, quiet, data)
+    assert not check_finished(run, tmp_path, data)
+    foreign = Data(data.folder, False, {"MELD": {"meld": "0"}})
+    with pytest.raises(InputError, match="trained on other data files"):
+        check_finished(run, quiet, foreign)
+    problem = train_one(run, tmp_path, foreign, "cpu", 0)
+    assert "other MELD files than where the sweep was started" in problem
+    assert not list(tmp_path.glob("*/*/*"))
+
+
+def test_a_run_that_fails_leaves_nothing(small, tmp_path, monkeypatch):
+    def failing(corpus, settings, device, output, **options):
+        output.mkdir()
+        (output / "history.csv").write_text("seconds\n1.0\n")
+        raise InputError("the loss is not finite in epoch 1")
+
+    monkeypatch.setattr(sweeping, "train_run", failing)
+    (run,) = planned(["MELD"], ["3"], [1], 10)
+    assert train_one(run, tmp_path, data_of(small), "cpu", 0) == "MELD/full/seed_1: the loss is not finite in epoch 1"
+    assert not list((tmp_path / "MELD" / "full").iterdir())
+
+
+def test_the_time_left(tmp_path):
+    """Two finished runs of 10 s and 30 s; one of four pending ones is 5 s under way; two at a time."""
+    runs = planned(["MELD"], ["3"], [1, 2, 3, 4, 5, 6], 10)
+
+    def written(folder, seconds):
+        folder.mkdir(parents=True)
+        pd.DataFrame({"seconds": seconds}).to_csv(folder / "history.csv")
+
+    assert seconds_left([], runs, tmp_path, 2) is None
+    part = Path(runs[2].name).parent / f".seed_3.77.ab{sweeping.PART}"
+    written(tmp_path / part, [2.0, 3.0])
+    assert seconds_left([], runs, tmp_path, 2) == pytest.approx((6 * 25 - 5) / 2)  # 2.5 s an epoch, 10 epochs
+    written(tmp_path / runs[0].name, [4.0, 6.0])
+    written(tmp_path / runs[1].name, [30.0])
+    assert seconds_left(runs[:2], runs[2:], tmp_path, 2) == pytest.approx((4 * 20 - 5) / 2)

@@ -1,0 +1,88 @@
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+
+import distributed
+import pytest
+
+from tests.experiments.conftest import ROOT, command, experiments, outcome
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """A Dask cluster of two worker processes on this machine; its address."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
+def test_dask_with_a_worker_killed_in_the_middle(quiet, small, cluster, tmp_path):
+    """The sweep finishes, and comes to the same as the quiet one."""
+    sweep, killed = tmp_path / "sweep", []
+
+    def kill():
+        while not killed:
+            for part in sweep.glob("*/*/.seed_*/history.csv"):
+                pid = int(re.match(r"\.seed_\d+\.(\d+)\.", part.parent.name).group(1))
+                os.kill(pid, signal.SIGKILL)
+                killed.append(part.parent)
+                return
+            time.sleep(0.01)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    done = experiments("run", "--output", sweep, *small, "--backend", "dask", "--scheduler", cluster)
+    assert killed
+    assert "All 4 runs are finished" in done.stdout
+    assert not list(sweep.glob("*/*/.seed_*"))
+    assert outcome(sweep) == outcome(quiet)
+
+
+def test_a_killed_process_of_this_machine_is_named(small, tmp_path):
+    sweep = tmp_path / "sweep"
+    process = subprocess.Popen(
+        command("run", "--output", sweep, *small, "--jobs", 2), cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    while not (parts := list(sweep.glob("*/*/.seed_*/history.csv"))):
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.kill(int(parts[0].parent.name.split(".")[2]), signal.SIGKILL)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "error: a worker was killed, perhaps for want of memory" in error
+    assert "Traceback" not in error
+    assert not list(sweep.glob("*/*/.seed_*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--backend", "dask"], "--backend dask and --scheduler ADDRESS go together"),
+        (["--scheduler", "tcp://127.0.0.1:1"], "--backend dask and --scheduler ADDRESS go together"),
+        (["--jobs", "0"], "--jobs: found 0; expected a whole number from 1"),
+        (["--tables", "9"], "--tables: invalid choice: '9'"),
+        (["--datasets", "MELD", "--tables", "2"], "--tables 2: not of MELD"),
+    ],
+)
+def test_wrong_options_are_named_in_one_line(words, expected, tmp_path):
+    error = experiments("run", "--output", tmp_path / "sweep", "--synthetic", *words, status=2).stderr
+    assert expected in error
+    assert len(error.splitlines()) == 1
+
+
+def test_a_scheduler_that_is_not_there_and_dask_that_is_not_installed(small, tmp_path):
+    words = ["run", "--output", tmp_path / "sweep", *small, "--backend", "dask", "--scheduler"]
+    error = experiments(*words, "nonsense://1", status=2).stderr
+    assert "--scheduler nonsense://1: no Dask scheduler answers there" in error.splitlines()[-1]
+    code = "import sys; sys.modules['distributed'] = None; sys.argv[1:] = sys.argv[1:]; "
+    code += "from common.experiments.__main__ import main, PROGRAM; from common.errors import run_script; "
+    code += "run_script(main, PROGRAM)"
+    words = [*command()[:1], "-c", code, *map(str, words), "tcp://127.0.0.1:1"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "the package distributed is missing; pip install distributed" in done.stderr
