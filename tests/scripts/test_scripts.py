@@ -131,6 +131,22 @@ def test_train_then_inference(place, run, tmp_path):
     )
 
 
+def test_a_variant_is_rebuilt_from_the_settings_beside_it(place, tmp_path):
+    out = tmp_path / "out"
+    variant = ["--modalities", "TA", "--without", "feature-gating", "cross-event-attention"]
+    call(place / "MELD", "train.py", *SMALL, "--seeds", 4, "--output", out, *variant)
+    done = call(place / "MELD", "inference.py", "--checkpoints", out)
+    assert "Trained with modalities TA, which counts here (top of the script: TAV)." in done.stdout
+    assert "without feature-gating cross-event-attention, which counts here (top of the script: none)." in done.stdout
+    assert f"weighted F1 {pd.read_csv(out / 'results.csv').test_wf1[0]:.2f}" in done.stdout
+    (out / "settings.yaml").unlink()
+    error = call(place / "MELD", "inference.py", "--checkpoints", out, status=2).stderr
+    assert "missing" in error
+    assert "--modalities, --without" in error
+    again = call(place / "MELD", "inference.py", "--checkpoints", out, *SMALL[:6], *variant)
+    assert f"weighted F1 {pd.read_csv(out / 'results.csv').test_wf1[0]:.2f}" in again.stdout
+
+
 def test_from_anywhere_by_path(place, run, tmp_path):
     done = call(tmp_path, place / "MELD" / "inference.py", "--split", "valid", "--checkpoints", run)
     for wf1 in pd.read_csv(run / "results.csv").valid_wf1:
