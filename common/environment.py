@@ -1,6 +1,7 @@
 """The machine and the packages that results are obtained with; `python -m common.environment` prints them."""
 
 import ctypes
+import math
 import os
 import platform
 import re
@@ -60,6 +61,14 @@ def keep_memory() -> None:
     mallopt(mmap_threshold, 2**25)
 
 
+def memory() -> float:
+    """Memory of this machine in GiB; infinite where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    except (AttributeError, ValueError, OSError):
+        return math.inf
+
+
 def versions() -> dict[str, str]:
     """Python and package versions, by name."""
     found = {"python": platform.python_version()}
@@ -77,7 +86,7 @@ def describe() -> dict[str, str]:
     about = {
         "system": f"{platform.system()} {kernel.group() if kernel else platform.release()} {platform.machine()}",
         "cpu": f"{_processor()}, {os.cpu_count()} cores",
-        "memory": _memory(),
+        "memory": f"{memory():.0f} GiB",
         "gpu": "; ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())) or "none",
         "driver": _driver(),
         "cuda": torch.version.cuda or "none (PyTorch built for CPU)",
@@ -91,13 +100,6 @@ def _processor():
             return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
-
-
-def _memory():
-    try:
-        return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"
-    except (AttributeError, ValueError, OSError):
-        return "unknown"
 
 
 def _driver():

@@ -27,14 +27,24 @@ def main() -> None:
     run = commands.add_parser("run", help="train what the tables need and is not finished", allow_abbrev=False)
     _add_choice(run)
     run.add_argument("--device", default="auto", metavar="DEVICE", help="as in the scripts (default: auto)")
-    run.add_argument("--jobs", type=int, metavar="N", help="runs at a time (default: one per core, or per GPU)")
+    run.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="runs at a time (default: as cores and memory allow, or one per GPU)",
+    )
     run.add_argument("--backend", choices=BACKENDS, default="loky", help="processes here, or a cluster (default: loky)")
     run.add_argument("--scheduler", metavar="ADDRESS", help="of Dask, such as tcp://10.0.0.1:8786")
     run.set_defaults(command=_run)
 
     plan = commands.add_parser("plan", help="list the runs, which are finished, and the time left", allow_abbrev=False)
     _add_choice(plan)
-    plan.add_argument("--jobs", type=int, metavar="N", help="runs at a time (default: one per core, or per GPU)")
+    plan.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="runs at a time (default: as cores and memory allow, or one per GPU)",
+    )
     plan.set_defaults(command=_plan, device="auto")
 
     report = commands.add_parser("report", help="write the tables, into DIR/report", allow_abbrev=False)

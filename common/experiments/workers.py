@@ -11,17 +11,21 @@ import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
-from common.environment import choose_device
+from common.environment import choose_device, memory
 from common.errors import InputError
 from common.experiments.sweep import PART, Data, Run, seconds_left, seconds_taken, train_one
 
 BACKENDS = ("loky", "dask")
+GIB = 6  # of memory that a run on a CPU may come to take, see README
 
 
 def default_jobs(device: str, threads: int) -> int:
-    """How many runs of so many `threads` go at a time on this machine: as many as there are cores for, or GPUs."""
+    """How many runs of so many `threads` go at a time on this machine: as many as there are cores and memory for, or
+    GPUs.
+    """
     kind = choose_device(device).type
-    return max(1, {"cpu": joblib.cpu_count() // threads, "cuda": torch.cuda.device_count()}.get(kind, 1))
+    on_cpu = min(joblib.cpu_count() // threads, memory() // GIB)
+    return max(1, int({"cpu": on_cpu, "cuda": torch.cuda.device_count()}.get(kind, 1)))
 
 
 def train_all(

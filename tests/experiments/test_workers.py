@@ -1,3 +1,4 @@
+import math
 import os
 import re
 import signal
@@ -8,6 +9,7 @@ import time
 import distributed
 import pytest
 
+from common.experiments import workers
 from tests.experiments.conftest import ROOT, command, experiments, outcome
 
 
@@ -57,6 +59,13 @@ def test_a_killed_process_of_this_machine_is_named(small, tmp_path):
     assert "error: a worker was killed, perhaps for want of memory" in error
     assert "Traceback" not in error
     assert not list(sweep.glob("*/*/.seed_*"))
+
+
+@pytest.mark.parametrize(("gib", "threads", "jobs"), [(64, 1, 8), (64, 3, 2), (20, 1, 3), (2, 1, 1), (math.inf, 9, 1)])
+def test_no_more_at_a_time_than_cores_and_memory_allow(monkeypatch, gib, threads, jobs):
+    monkeypatch.setattr(workers.joblib, "cpu_count", lambda: 8)
+    monkeypatch.setattr(workers, "memory", lambda: gib)
+    assert workers.default_jobs("cpu", threads) == jobs
 
 
 @pytest.mark.parametrize(
