@@ -4,18 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from common.data import iemocap, meld
-from common.data.batches import Batches
 from common.data.corpus import from_dialogues
 from common.data.synthetic import CAUSES, main, synthetic_corpus
 from common.errors import InputError
-from common.network.ecerc import ECERC
 from common.settings import TrainingSettings
-from common.training.evaluate import evaluate
-from common.training.fit import Trainer
-from tests.small import same, small_corpus
+from tests.small import right_after_training, same, small_corpus
 
 
 def test_the_same_seed_gives_the_same_corpus():
@@ -70,13 +65,18 @@ def test_causes_can_be_learned_again_and_again():
     widths = {"text": 32, "event": 32, "audio": 16, "visual": 16}
     corpus = synthetic_corpus("IEMOCAP", sizes=(180, 20, 60), turns=(5, 12), widths=widths)
     kind = np.array(corpus.sentences)[corpus.rows("test")]
-    per_kind = []
+    network = {"hidden_width": 32, "heads": 4, "head_width": 16, "positions": True}
+    jobs = []
     for seed in range(3):
-        whole, alone = accuracy_by_kind(corpus, kind, seed), accuracy_by_kind(evidence_only(corpus), kind, seed)
-        assert whole["all"] > alone["all"] + 20
-        per_kind.append((whole, alone))
+        for seen in (corpus, evidence_only(corpus)):
+            size = round(80 * len(seen.ids) / len(seen.label))  # dialogues that have 80 utterances
+            training = {"learning_rate": 1e-3, "epochs": 12, "batch_size": size}
+            jobs.append((seen, TrainingSettings(**network, **training, seeds=[seed])))
+    right = np.array(right_after_training(jobs)).reshape(3, 2, -1)  # seed, whole or alone, utterance
+    whole, alone = right.mean(2).T
+    assert min(whole - alone) > 20
     for cause in CAUSES:
-        whole, alone = (np.mean([pair[k][cause] for pair in per_kind]) for k in (0, 1))
+        whole, alone = right[..., kind == cause].mean((0, 2))
         assert whole > alone + 10, cause
 
 
@@ -95,20 +95,3 @@ def evidence_only(corpus):
         event=corpus.event,
     )
     return replace(single, event=np.zeros_like(corpus.event))
-
-
-def accuracy_by_kind(corpus, kind, seed):
-    turns = len(corpus.label) / len(corpus.ids)
-    settings = TrainingSettings(
-        hidden_width=32, heads=4, head_width=16, positions=True, learning_rate=1e-3, batch_size=round(80 / turns)
-    )
-    torch.manual_seed(seed)
-    network = ECERC(settings, corpus.widths, len(corpus.classes))
-    train = Batches(corpus, "train", settings.batch_size, "cpu", torch.Generator().manual_seed(seed))
-    valid, test = (Batches(corpus, split, settings.batch_size, "cpu") for split in ("valid", "test"))
-    trainer = Trainer(network, train, valid, settings)
-    for _ in range(12):
-        trainer.run_epoch()
-    log_prob, _ = evaluate(network, test)
-    right = 100.0 * (log_prob.argmax(1) == test.label).numpy()
-    return {"all": right.mean()} | {name: right[kind == name].mean() for name in {"evidence", *CAUSES}}

@@ -18,7 +18,7 @@ from common.experiments.report import write_report
 from common.experiments.results import read_results
 from common.experiments.significance import holm
 from common.experiments.variants import TABLES
-from tests.experiments.conftest import ROOT, experiments
+from tests.experiments.conftest import ROOT
 
 EXAMPLE = Path(__file__).parent / "example"
 NAMES = ["2_IEMOCAP", "4_IEMOCAP", "7_IEMOCAP", "3_MELD", "5_MELD"]
@@ -116,14 +116,13 @@ def test_it_needs_nothing_but_the_requirements(sweep):
     assert done.stdout.splitlines()[1] == ""
 
 
-def test_again_the_same_and_nothing_without_the_full_network(sweep, tmp_path):
+def test_again_the_same_and_nothing_without_the_full_network(refused, sweep, tmp_path):
     before = {path.name: path.read_bytes() for path in (sweep / "report").iterdir()}
-    experiments("report", sweep)
+    write_report(sweep)
     assert {path.name: path.read_bytes() for path in (sweep / "report").iterdir()} == before
     shutil.copytree(EXAMPLE / "MELD" / "T", tmp_path / "MELD" / "T")
-    error = experiments("report", tmp_path, status=2).stderr
-    assert f"{tmp_path}/MELD/full: not finished, and everything is compared with it" in error
-    assert "no finished run here" in experiments("report", tmp_path / "nowhere", status=2).stderr
+    assert f"{tmp_path}/MELD/full: not finished, and everything is compared with it" in refused("report", tmp_path)
+    assert "no finished run here" in refused("report", tmp_path / "nowhere")
 
 
 def test_two_results_side_by_side():

@@ -2,6 +2,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from filelock import FileLock
 
 from common.data.load import load_corpus
 from common.errors import InputError
 from common.experiments import sweep as sweeping
+from common.experiments.__main__ import main
 from common.experiments.sweep import Data, check_finished, planned, seconds_left, train_one
 from common.settings import TrainingSettings, build
 from common.training.run import train_run
@@ -78,7 +81,7 @@ def test_a_run_is_that_of_the_script_to_the_last_digit(quiet, small, tmp_path):
             pd.testing.assert_frame_equal(rows[rows.seed == seed].reset_index(drop=True), alone)
 
 
-def test_killed_and_run_again(quiet, small, tmp_path):
+def test_killed_and_run_again(quiet, small, tmp_path, monkeypatch, capsys):
     """SIGKILL to all processes while the third run is under way, after which nothing half-written has a run's name; the
     same command again finishes the rest, and leaves alone what was finished.
     """
@@ -97,8 +100,9 @@ def test_killed_and_run_again(quiet, small, tmp_path):
         assert sorted(path.name for path in folder.iterdir()) == FILES
     times = {path: path.stat().st_mtime_ns for folder in done for path in folder.iterdir()}
 
-    planned = experiments("plan", "--output", sweep, *small).stdout
-    assert planned.count("done  MELD") == len(done)
+    monkeypatch.setattr(sys, "argv", ["plan", "plan", "--output", str(sweep), *map(str, small)])
+    main()
+    assert capsys.readouterr().out.count("done  MELD") == len(done)
     again = experiments("run", "--output", sweep, *small, "--jobs", 2)
     assert f"4 runs, {len(done)} finished; 2 at a time" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in times} == times
@@ -106,14 +110,16 @@ def test_killed_and_run_again(quiet, small, tmp_path):
     assert outcome(sweep) == outcome(quiet)
 
 
-def test_one_sweep_at_a_time_and_other_settings_are_refused(quiet, small, tmp_path):
-    shutil.copytree(quiet, tmp_path / "sweep")
-    before = outcome(tmp_path / "sweep")
+def test_one_sweep_at_a_time_and_other_settings_are_refused(refused, quiet, small, tmp_path):
+    sweep = tmp_path / "sweep"
+    shutil.copytree(quiet, sweep)
+    before = outcome(sweep)
     other = [8 if word == 10 else word for word in small]
-    refused = experiments("run", "--output", tmp_path / "sweep", *other, status=2)
-    line = refused.stderr.strip().splitlines()[-1]
+    line = refused("run", "--output", sweep, *other)
     assert "trained with --epochs 10, now it is 8; use another --output" in line
-    assert outcome(tmp_path / "sweep") == before
+    with FileLock(sweep / ".lock"):
+        assert "a sweep is at work there" in refused("run", "--output", sweep, *small)
+    assert outcome(sweep) == before
 
 
 def data_of(small):
