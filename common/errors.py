@@ -24,7 +24,9 @@ def run_script(main: Callable[[], None], name: str) -> None:
     except BrokenPipeError:  # whoever reads our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if type(error).__name__ not in ("MemoryError", "OutOfMemoryError"):  # the latter is PyTorch's, on a GPU
+            raise
         sys.exit(_report(f"{name}: error: not enough memory; try a smaller --batch-size or a larger machine", 2))
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and folders that one process writes at a time."""
 
 import hashlib
 import os
@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+from filelock import FileLock, Timeout
+
+from common.errors import InputError
 
 
 @contextmanager
@@ -24,6 +28,9 @@ def atomic(path: str | Path, mode: str = "w") -> Iterator[IO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = str(path)  # nobody knows the temporary one
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -32,3 +39,23 @@ def sha256(path: str | Path) -> str:
     """SHA-256 of a file, as a hexadecimal string."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def locked(path: str | Path, otherwise: str) -> Iterator[None]:
+    """Hold the lock of file `path`, which is made and stays.
+
+    Raises InputError, saying `otherwise`, where another process or thread holds it. Where the file system knows no
+    locks, nothing is locked.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise InputError(otherwise) from None
+    except NotImplementedError:
+        pass
+    try:
+        yield
+    finally:
+        lock.release()

@@ -3,8 +3,6 @@
 import argparse
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from common.data import DATASETS
 from common.data.load import DEFAULT_DATA, load_corpus
 from common.errors import InputError, run_script
@@ -13,6 +11,7 @@ from common.experiments.report import write_about, write_report
 from common.experiments.sweep import Data, check_finished, planned, remove_parts, seconds_left
 from common.experiments.variants import TABLES
 from common.experiments.workers import BACKENDS, default_jobs, in_words, train_all
+from common.files import locked
 from common.reporting.paper import paper_scores
 from common.settings import OneLineParser
 
@@ -98,11 +97,7 @@ def _run(arguments):
         raise InputError("--backend dask and --scheduler ADDRESS go together; give both or neither")
     output = arguments.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
-    try:
-        lock = FileLock(output / ".lock").acquire(blocking=False)
-    except Timeout:
-        raise InputError(f"--output {arguments.output}: a sweep is at work there; wait, or use another") from None
-    with lock:
+    with locked(output / ".lock", f"--output {arguments.output}: a sweep is at work there; wait, or use another"):
         remove_parts(output)
         runs, finished, data, jobs, about = _chosen(arguments)
         write_about(output, about)

@@ -10,7 +10,7 @@ from common.data import DATASETS
 from common.errors import InputError
 from common.experiments.significance import figures, paired_test
 from common.settings import read_yaml
-from common.training.run import HISTORY, PREDICTIONS, RESULTS, SETTINGS
+from common.training.folder import HISTORY, PREDICTIONS, RESULTS, SETTINGS
 
 
 @dataclass(frozen=True)

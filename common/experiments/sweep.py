@@ -21,7 +21,8 @@ from common.environment import allow_tf32, choose_device, keep_memory
 from common.errors import InputError
 from common.experiments.variants import TABLES, variant_hyperparameters
 from common.settings import TrainingSettings, build, option_name, read_yaml, words
-from common.training.run import HISTORY, SETTINGS, train_run
+from common.training.folder import HISTORY, SETTINGS
+from common.training.run import train_run
 
 ROOT = Path(__file__).resolve().parents[2]
 PART = ".part"  # ends the name of a run's folder while it is written
@@ -117,7 +118,10 @@ def train_one(run: Run, output: Path, data: Data, device: str, turn: int) -> str
             place = torch.device("cuda", turn % torch.cuda.device_count())
         allow_tf32(run.settings.precision)
         part.parent.mkdir(parents=True, exist_ok=True)
-        train_run(corpus, run.settings, place, part, synthetic=data.synthetic, progress=False)
+        kept = {"resumable": False, "progress": False}
+        _, failures = train_run(corpus, run.settings, place, part, synthetic=data.synthetic, **kept)
+        if failures:
+            raise InputError(failures[0])
         os.replace(part, folder)
     except (InputError, OSError) as error:
         if folder.exists():  # another worker, taken for dead, was faster

@@ -6,7 +6,7 @@ from pathlib import Path
 from common.errors import InputError
 from common.scripts.options import shown
 from common.settings import EvaluationSettings, build, option_name, read_yaml, words
-from common.training.run import RESULTS, SETTINGS, checkpoint_name
+from common.training.folder import RESULTS, SETTINGS, checkpoint_name
 
 RELEASED = [checkpoint_name(index) for index in range(3)]
 

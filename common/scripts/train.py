@@ -4,13 +4,14 @@ import time
 from pathlib import Path
 
 from common.data.load import load_corpus
-from common.environment import allow_tf32, choose_device, device_name, keep_memory
-from common.errors import run_script
+from common.environment import allow_tf32, choose_device, device_name, keep_memory, versions
+from common.errors import InputError, run_script
 from common.reporting.paper import paper_scores
 from common.reporting.tables import summary_table
 from common.scripts.options import script_parser, shown
-from common.settings import TrainingSettings, add_options, build, given_options
-from common.training.run import RunFolder, train_run
+from common.settings import TrainingSettings, add_options, build, given_options, option_name
+from common.training.folder import RunFolder, settings_to_resume
+from common.training.run import train_run
 
 
 def train(dataset: str, folder: str | Path, hyperparameters: dict) -> None:
@@ -33,17 +34,24 @@ def _train(dataset, folder, hyperparameters):
         metavar="FILE",
         help="checkpoint that every seed starts from (default: random weights)",
     )
+    parser.add_argument(
+        "--resume", type=Path, metavar="RUN", help="go on with a run that was stopped, with the settings it has"
+    )
     add_options(parser, TrainingSettings, hyperparameters)
     arguments = parser.parse_args()
-    settings = build(TrainingSettings, hyperparameters | given_options(arguments, TrainingSettings), "train.py")
     device = choose_device(arguments.device)
+    if arguments.resume:
+        settings = _resumed(arguments, dataset, device)
+        output = arguments.resume
+    else:
+        settings = build(TrainingSettings, hyperparameters | given_options(arguments, TrainingSettings), "train.py")
+        output = arguments.output or _new_run(folder / "runs")
+        RunFolder(output, arguments.overwrite)  # better refused before the data are read
     allow_tf32(settings.precision)
-    output = arguments.output or _new_run(folder / "runs")
-    RunFolder(output, arguments.overwrite)  # better refused before the data are read
     corpus, origin = load_corpus(dataset, arguments.data_dir, synthetic=arguments.synthetic, labels=settings.labels)
     print(f"{corpus.describe()}\nfrom {origin}; on {device_name(device)}; into {shown(output)}", flush=True)
     keep_memory()  # not before: reading the feature files takes more memory than anything after it
-    tested = train_run(
+    tested, failures = train_run(
         corpus,
         settings,
         device,
@@ -51,11 +59,32 @@ def _train(dataset, folder, hyperparameters):
         synthetic=arguments.synthetic,
         initial_weights=arguments.initial_weights,
         overwrite=arguments.overwrite,
+        resume=arguments.resume is not None,
     )
-    paper, reason = paper_scores(corpus, "test")
-    named = {f"seed {seed}": found for seed, found in zip(settings.seeds, tested, strict=True)}
-    print(f"\nTest split, selected weights, in percent\n{summary_table(named, corpus.classes, paper)}")
-    print(f"{f'No comparison with the paper: {reason}.' if reason else ''}\nEverything is in {shown(output)}.")
+    if tested:
+        paper, reason = paper_scores(corpus, "test")
+        named = {f"seed {seed}": found for seed, found in tested.items()}
+        print(f"\nTest split, selected weights, in percent\n{summary_table(named, corpus.classes, paper)}")
+        print(f"{f'No comparison with the paper: {reason}.' if reason else ''}\nEverything is in {shown(output)}.")
+    if failures:
+        raise InputError("; ".join(failures))
+
+
+def _resumed(arguments, dataset, device):
+    """The settings of the run to go on with; fills in the arguments that belong to it."""
+    given = [option_name(name) for name in given_options(arguments, TrainingSettings)]
+    given += [option_name(name) for name in ("output", "initial_weights", "overwrite") if getattr(arguments, name)]
+    if given:
+        raise InputError(f"--resume: goes on with what the run has; drop {', '.join(given)}, or train anew")
+    settings, content = settings_to_resume(arguments.resume, dataset)
+    arguments.synthetic, arguments.initial_weights = bool(content.get("synthetic")), content.get("initial_weights")
+    for what, begun, here in (
+        ("on", content.get("device"), device_name(device)),
+        ("with PyTorch", (content.get("versions") or {}).get("torch"), versions()["torch"]),
+    ):
+        if begun != here:
+            print(f"Note: begun {what} {begun}, goes on {what} {here}; the last digits may differ.")
+    return settings
 
 
 def _new_run(runs):

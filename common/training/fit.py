@@ -26,17 +26,17 @@ class Selection:
 
     def __init__(self, patience: int):
         self.patience, self.epoch, self.stop = patience, None, False
-        self._wf1, self._loss, self._improved = -math.inf, math.inf, 0
+        self.wf1, self.loss, self._improved = -math.inf, math.inf, 0
 
     def update(self, epoch: int, wf1: float, loss: float) -> bool:
         """Take in an epoch; True where it is the one selected so far."""
         wf1, loss = round(wf1, 2), round(loss, 4)
-        better = wf1 > self._wf1
-        if better or loss < self._loss:
+        better = wf1 > self.wf1
+        if better or loss < self.loss:
             self._improved = epoch
         if better:
             self.epoch = epoch
-        self._wf1, self._loss = max(wf1, self._wf1), min(loss, self._loss)
+        self.wf1, self.loss = max(wf1, self.wf1), min(loss, self.loss)
         self.stop = epoch - self._improved >= self.patience
         return better
 
@@ -55,7 +55,7 @@ class Tally:
 
     def __init__(self, classes: int, device: torch.device):
         kind = torch.float32 if device.type == "mps" else torch.float64  # MPS has no other
-        self._sums = torch.zeros(1 + classes * classes, device=device, dtype=kind)
+        self._sums = torch.zeros(2 + classes * classes, device=device, dtype=kind)  # loss, batches, counts
         self._classes = classes
 
     def reset(self) -> None:
@@ -65,22 +65,26 @@ class Tally:
     def add(self, loss: Tensor, log_prob: Tensor, batch: Batch) -> None:
         """Take in a batch."""
         counts = (batch.layout.share > 0).to(self._sums.dtype)
-        cell = 1 + batch.label * self._classes + log_prob.argmax(1)
+        cell = 2 + batch.label * self._classes + log_prob.argmax(1)
         self._sums.scatter_add_(0, cell, counts)
         self._sums[:1].add_(loss)
+        self._sums[1:2].add_(self._sums[:1].isfinite())  # a sum that is not finite stays so
 
     @staticmethod
-    def read(*tallies: "Tally") -> list[tuple[float, np.ndarray]]:
-        """Of each tally the sum of the losses and the confusion matrix (C, C); waits for the device once."""
+    def read(*tallies: "Tally") -> list[tuple[float, int, np.ndarray]]:
+        """Of each tally the sum of the losses, the number of batches before it ceased to be finite, and the confusion
+        matrix (C, C); waits for the device once.
+        """
         sums = torch.stack([tally._sums for tally in tallies]).cpu().numpy()
-        return [(float(row[0]), row[1:].reshape(tallies[0]._classes, -1).astype(np.int64)) for row in sums]
+        return [(float(s[0]), int(s[1]), s[2:].reshape(tallies[0]._classes, -1).astype(np.int64)) for s in sums]
 
 
 class Trainer:
     """Trains `network` on the Batches `train` and selects on `valid`, an epoch at a time.
 
-    `settings` are TrainingSettings, `weight` is α or None, `title` goes before messages. On CUDA a training step and
-    an evaluation step are captured as graphs. `done`: no further epoch is to be run.
+    `settings` are TrainingSettings, `weight` is α or None, `title` goes before messages. `state`: that of another
+    Trainer, see `state`, to go on from. On CUDA a training step and an evaluation step are captured as graphs.
+    `epoch`: the next one; `selection`: which one is selected so far.
     """
 
     def __init__(
@@ -91,14 +95,17 @@ class Trainer:
         settings: TrainingSettings,
         weight: Tensor | None = None,
         title: str = "",
+        state: dict | None = None,
     ):
-        self.network, self.settings, self.title, self.epoch, self.done = network, settings, title, 0, False
+        self.network, self.settings, self.title, self.epoch = network, settings, title, 0
         self._train, self._valid, self._weight = train, valid, weight
         device = next(network.parameters()).device
         if network.dropout.generator is None:
             network.dropout.seed(torch.initial_seed(), device)
         self._tallies = [Tally(network.classes, device) for _ in range(2)]
-        self._optimizer, self._selection, self._selected = adam(network, settings), Selection(settings.patience), {}
+        self._optimizer, self.selection, self._selected = adam(network, settings), Selection(settings.patience), {}
+        if state is not None:  # before steps are captured, which fixes where tensors lie
+            self._restore(state)
         self._idle = {parameter: torch.zeros_like(parameter) for parameter in network.idle_parameters()}
         network.train()
         self._train_step = captured(self._train_eagerly, train, network.dropout, self._state)
@@ -109,7 +116,7 @@ class Trainer:
         """Train on every batch once and evaluate the validation split; returns a row of history.csv but the seed.
 
         What it says of training was seen during the passes, dropout on and weights moving; losses are unweighted means
-        over batches. Raises InputError, naming the epoch, when a loss is not finite.
+        over batches. Raises InputError, naming epoch and batch, when a loss is not finite.
         """
         start = time.perf_counter()
         for tally in self._tallies:
@@ -121,27 +128,45 @@ class Trainer:
         for batch in self._valid:
             self._valid_step(batch)
         row = {"epoch": self.epoch}
-        for name, batches, (loss, confusion) in zip(
+        for name, batches, (loss, finite, confusion) in zip(
             ("train", "valid"), (self._train, self._valid), Tally.read(*self._tallies), strict=True
         ):
+            if not math.isfinite(loss):
+                kind = {"train": "training", "valid": "validation"}[name]
+                raise InputError(
+                    f"{self.title}: the loss is not finite in epoch {self.epoch}, {kind} batch {finite} (both from 0); "
+                    "try a lower --learning-rate"
+                )
             found = confusion_scores(confusion)
             row |= {f"{name}_loss": loss / len(batches)}
             row |= {f"{name}_accuracy": found["accuracy"], f"{name}_wf1": found["wf1"]}
-        if not (math.isfinite(row["train_loss"]) and math.isfinite(row["valid_loss"])):
-            raise InputError(
-                f"{self.title}: the loss is not finite in epoch {self.epoch} (training {row['train_loss']}, validation "
-                f"{row['valid_loss']}); try a lower --learning-rate"
-            )
-        if self._selection.update(self.epoch, row["valid_wf1"], row["valid_loss"]):
+        if self.selection.update(self.epoch, row["valid_wf1"], row["valid_loss"]):
             self._selected = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
         self.epoch += 1
-        self.done = self._selection.stop or self.epoch == self.settings.epochs
         return row | {"seconds": time.perf_counter() - start}
 
     @property
-    def selected_epoch(self) -> int:
-        """The epoch selected so far, from 0."""
-        return self._selection.epoch
+    def done(self) -> bool:
+        """Whether no further epoch is to be run."""
+        return self.selection.stop or self.epoch >= self.settings.epochs
+
+    def state(self) -> dict:
+        """All that the next epochs depend on, but the order of the training dialogues: tensors, numbers, strings."""
+        return {
+            "epoch": self.epoch,
+            "network": self.network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "selection": vars(self.selection),
+            "selected": self._selected,
+            "dropout": self.network.dropout.generator.get_state(),
+        }
+
+    def _restore(self, state):
+        self.epoch, self._selected = state["epoch"], state["selected"]
+        self.network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        vars(self.selection).update(state["selection"])
+        self.network.dropout.generator.set_state(state["dropout"].cpu())
 
     def select(self) -> None:
         """Put the selected weights into the network."""
@@ -149,11 +174,8 @@ class Trainer:
 
     def _train_eagerly(self, batch):
         self._optimizer.zero_grad()
-        for (
-            parameter,
-            zero,
-        ) in self._idle.items():  # a zero gradient, not none: the penalty moves them as in the release
-            parameter.grad = zero
+        for parameter, zero in self._idle.items():
+            parameter.grad = zero  # not none: the penalty moves them as in the release
         log_prob, loss = self._loss(batch)
         loss.backward()
         self._optimizer.step()

@@ -21,6 +21,7 @@ import common.scripts.train
 import common.training.run
 from common.data import iemocap, meld
 from common.data.batches import Batches
+from common.training.fit import Trainer
 from tests.small import small_corpus
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,7 +155,7 @@ def test_from_anywhere_by_path(place, run, tmp_path):
     out = tmp_path / "out"
     call(tmp_path, place / "IEMOCAP" / "train.py", *SMALL, "--seeds", 4, "--output", out, "--data-dir", place / "data")
     left = ["ECERC_MODEL.pkl", "history.csv", "predictions.csv", "results.csv", "settings.yaml"]
-    assert sorted(p.name for p in out.iterdir()) == left
+    assert sorted(p.name for p in out.iterdir() if p.name[0] != ".") == left
     call(tmp_path, place / "IEMOCAP" / "inference.py", "--checkpoints", out / "ECERC_MODEL.pkl")
 
 
@@ -250,6 +251,11 @@ def test_what_a_user_can_get_wrong(place, run, refused, tmp_path):
         meld_folder, "inference.py", "--checkpoints", "nothing.pkl"
     )
     assert "no such checkpoint" in refused(meld_folder, "train.py", "--initial-weights", "nothing.pkl", *SMALL)
+    line = refused(meld_folder, "train.py", "--resume", run, "--epochs", 3, "--output", tmp_path)
+    assert "goes on with what the run has; drop --epochs, --output, or train anew" in line
+    assert "all 3 seeds are finished" in refused(meld_folder, "train.py", "--resume", run)
+    assert "a run on MELD" in refused(place / "IEMOCAP", "train.py", "--resume", run)
+    assert "no run that could go on" in refused(meld_folder, "train.py", "--resume", tmp_path)
     checkpoint = run / "ECERC_MODEL.pkl"
     assert "trained on MELD" in refused(place / "IEMOCAP", "inference.py", "--checkpoints", checkpoint)
     shutil.copy(checkpoint, tmp_path / "alone.pkl")
@@ -313,12 +319,17 @@ def test_ctrl_c(place, tmp_path, threads):
     _, error = process.communicate(timeout=120)
     assert process.returncode == 130
     finished = 2 - threads
-    assert error.splitlines()[-1] == f"train.py: stopped by Ctrl-C; {finished} of 2 seeds are finished in {run}"
+    ending = f"{finished} of 2 seeds are finished; go on with --resume {run}"
+    assert error.splitlines()[-1] == f"train.py: stopped by Ctrl-C; {ending}"
     files = ["ECERC_MODEL.pkl", "history.csv", "predictions.csv", "results.csv", "settings.yaml"]
-    assert sorted(p.name for p in run.iterdir()) == (files if finished else [files[1], files[-1]])
+    left = {p.name for p in run.iterdir()} - {".lock", *(f"unfinished_{seed}.pt" for seed in range(finished, 2))}
+    assert left == set(files if finished else [files[1], files[-1]])
     assert {0} <= set(pd.read_csv(run / "history.csv").seed) <= {0, 1}
     if finished:
         assert pd.read_csv(run / "results.csv").seed.tolist() == [0]
+    call(place / "MELD", "train.py", "--resume", run)
+    assert pd.read_csv(run / "results.csv").seed.tolist() == [0, 1]
+    assert pd.read_csv(run / "history.csv").epoch.tolist() == [*range(100)] * 2
 
 
 def test_checkpoints_that_were_trained_differently(place, ran, run, refused, tmp_path):
@@ -361,3 +372,24 @@ def test_a_wrong_value_at_the_top_of_a_script(place, refused):
     script.write_text(script.read_text().replace("patience=20", "patiense=20"))
     assert "no hyperparameter is called 'patiense'" in refused(place / "EDITED", "train.py")
     shutil.rmtree(place / "EDITED")
+
+
+def test_a_loss_that_is_not_finite(place, inside, tmp_path, monkeypatch):
+    """The other seeds are kept and shown; the last line says which one, where."""
+    loss = Trainer._loss
+
+    def spoiled(trainer, batch):
+        log_prob, value = loss(trainer, batch)
+        return log_prob, value * np.nan if "seed 1" in trainer.title else value
+
+    monkeypatch.setattr(Trainer, "_loss", spoiled)
+    printed, status = inside(
+        place / "MELD", "train.py", *SMALL, "--seeds", 0, 1, "--output", tmp_path / "run", "--batch-size", 4
+    )
+    assert status == 2
+    assert printed.err.splitlines()[-1].startswith(
+        "train.py: error: MELD seed 1 (2/2): the loss is not finite in epoch 0"
+    )
+    wf1 = pd.read_csv(tmp_path / "run" / "results.csv").test_wf1.tolist()
+    assert len(wf1) == 1
+    assert re.search(rf"weighted F1 +{wf1[0]:.2f}", printed.out)

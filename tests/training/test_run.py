@@ -31,11 +31,12 @@ def corpus():
 
 
 def content(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
 
 
 def test_what_a_run_leaves(corpus, tmp_path):
-    tested = train_run(corpus, settings(), CPU, tmp_path / "run", synthetic=True)
+    tested, failures = train_run(corpus, settings(), CPU, tmp_path / "run", synthetic=True)
+    assert failures == []
     assert sorted(content(tmp_path / "run")) == FILES
     history, results = (pd.read_csv(tmp_path / "run" / name) for name in ("history.csv", "results.csv"))
     columns = "seed epoch train_loss train_accuracy train_wf1 valid_loss valid_accuracy valid_wf1 seconds"
@@ -60,7 +61,7 @@ def test_what_a_run_leaves(corpus, tmp_path):
             found = scores(batches.label, log_prob.argmax(1), corpus.classes)
             assert results[f"{split}_wf1"][k] == pytest.approx(found["wf1"])
             assert results[f"{split}_f1_joy"][k] == pytest.approx(found["f1"][4])
-        assert tested[k]["confusion"].tolist() == found["confusion"].tolist()
+        assert tested[k + 5]["confusion"].tolist() == found["confusion"].tolist()
         predicted = pd.read_csv(tmp_path / "run" / "predictions.csv")
         predicted = predicted[predicted.seed == results.seed[k]]
         assert predicted.label.tolist() == [corpus.classes[c] for c in batches.label]
@@ -182,9 +183,10 @@ def test_stopping_loses_nothing_that_is_finished(corpus, tmp_path, monkeypatch):
         return row
 
     monkeypatch.setattr(run.Trainer, "run_epoch", interrupted)
-    with pytest.raises(KeyboardInterrupt, match="1 of 3 seeds are finished in"):
+    with pytest.raises(KeyboardInterrupt, match="1 of 3 seeds are finished; go on with --resume"):
         train_run(corpus, settings(epochs=30, seeds=(5, 6, 7), patience=30), CPU, tmp_path / "run")
-    assert sorted(content(tmp_path / "run")) == [FILES[0], *FILES[2:]]
+    unfinished = [f"unfinished_{seed}.pt" for seed in (6, 7)]
+    assert sorted(content(tmp_path / "run")) == [FILES[0], *FILES[2:], *unfinished]
     assert pd.read_csv(tmp_path / "run" / "results.csv").seed.tolist() == [5]
     history = pd.read_csv(tmp_path / "run" / "history.csv")
     assert history[history.seed < 7].seed.tolist() == [5] * 4 + [6] * 5

@@ -1,0 +1,168 @@
+"""The folder of a training run: what lies in it, each file whole or not at all, and how a run goes on there."""
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import torch
+import yaml
+
+from common.errors import InputError
+from common.files import atomic, locked
+from common.settings import TrainingSettings, build, read_yaml
+
+SETTINGS, HISTORY, RESULTS, PREDICTIONS = "settings.yaml", "history.csv", "results.csv", "predictions.csv"
+
+
+def checkpoint_name(index: int) -> str:
+    """Name of the checkpoint of the seed at `index`: ECERC_MODEL.pkl, ECERC_MODEL_2.pkl, …"""
+    return "ECERC_MODEL.pkl" if index == 0 else f"ECERC_MODEL_{index + 1}.pkl"
+
+
+class RunFolder:
+    """A folder with the files of one run. `resume`: of one that goes on.
+
+    Raises InputError where it holds a run already and neither `overwrite` nor `resume` is set, and where there is
+    nothing to resume. Nothing is changed before `writing`.
+    """
+
+    def __init__(self, path: str | Path, overwrite: bool = False, resume: bool = False):
+        self.path, self._overwrite, self._resume = Path(path), overwrite, resume
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"{path}: found a file; expected a folder{'' if resume else ', or nothing'}")
+        self._existed = self.path.exists()
+        self._check()
+
+    def _check(self):
+        if self._resume:
+            if not (self.path / SETTINGS).is_file():
+                raise InputError(f"--resume {self.path}: no run that could go on ({SETTINGS} is missing); train anew")
+        elif (old := self._old()) and not self._overwrite:
+            kind = "a run" if (self.path / RESULTS).exists() else "an unfinished run"
+            raise InputError(
+                f"--output {self.path}: holds {kind} already ({old[0].name}); use another folder, --overwrite, or "
+                "--resume to go on with a run that was stopped"
+            )
+
+    def _old(self):
+        names = [self.path / name for name in (SETTINGS, HISTORY, RESULTS, PREDICTIONS)]
+        found = [*names, *sorted(self.path.glob("ECERC_MODEL*.pkl")), *sorted(self.path.glob("unfinished_*.pt"))]
+        return [file for file in found if file.exists()]
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Make the folder, remove a run that is overwritten, and keep others from writing into it for a while.
+
+        Raises InputError where another training writes into it.
+        """
+        self.path.mkdir(parents=True, exist_ok=self._existed)  # a new folder belongs to one run only
+        with locked(self.path / ".lock", f"{self.path}: another training writes into it; wait, or use another folder"):
+            self._check()
+            old = [] if self._resume else self._old()
+            for file in [*old, *self.path.glob(".*.part")]:  # the latter of writers that were killed
+                file.unlink(missing_ok=True)
+            yield
+
+    def settings(self) -> dict:
+        """The content of settings.yaml."""
+        return read_yaml(self.path / SETTINGS)
+
+    def write_settings(self, content: dict) -> None:
+        """Write settings.yaml."""
+        with atomic(self.path / SETTINGS) as file:
+            yaml.safe_dump(content, file, sort_keys=False, allow_unicode=True)
+
+    def write_table(self, name: str, rows: list[dict] | pd.DataFrame) -> None:
+        """Write rows as the CSV file `name`."""
+        with atomic(self.path / name) as file:
+            pd.DataFrame(rows).to_csv(file, index=False)
+
+    def finished(self) -> list[dict[int, pd.DataFrame]]:
+        """Of results.csv, predictions.csv and history.csv each: finished seed to its rows, strings as they stand there.
+
+        Raises InputError where a file cannot be read, or lacks a seed that results.csv has.
+        """
+        found = []
+        for name in (RESULTS, PREDICTIONS, HISTORY):
+            path, rows = self.path / name, {}
+            try:
+                if path.exists():
+                    rows = {int(seed): rows for seed, rows in _strings(path).groupby("seed")}
+            except (KeyError, ValueError) as error:
+                raise InputError(f"{path}: damaged ({error}); train anew into another folder") from None
+            seeds = found[0] if found else rows
+            for seed in seeds:
+                if seed not in rows:
+                    raise InputError(f"{path}: nothing of seed {seed}, which is finished; train anew elsewhere")
+            found.append({seed: rows[seed] for seed in seeds})
+        return found
+
+
+class Unfinished:
+    """The state of a seed that is under way, kept in the folder of its run; None for `folder`: nowhere.
+
+    It is written now and then, so that it takes at most a twentieth of the time. What happened since is done again when
+    the run goes on, with the same numbers.
+    """
+
+    def __init__(self, folder: RunFolder | None, seed: int):
+        self._path = folder and folder.path / f"unfinished_{seed}.pt"
+        self._due, self._newer = 0.0, False
+
+    def read(self) -> dict | None:
+        """What was kept, on the CPU; None where nothing was. Raises InputError for a damaged file."""
+        if self._path is None or not self._path.exists():
+            return None
+        try:
+            return torch.load(self._path, map_location="cpu", weights_only=True)
+        except Exception as error:  # a damaged file can raise nearly anything
+            raise InputError(
+                f"{self._path}: damaged ({type(error).__name__}); remove it, then --resume begins this seed anew"
+            ) from None
+
+    def keep(self, state: Callable[[], dict], leaving: bool = False) -> None:
+        """Write `state()`, of tensors, numbers, strings and containers of them: after an epoch if it is time, `leaving`
+        if there were epochs since.
+        """
+        self._newer = self._newer or not leaving
+        if self._path is None or not (self._newer if leaving else time.monotonic() >= self._due):
+            return
+        begun, content = time.monotonic(), io.BytesIO()
+        torch.save(state(), content)  # writing bytes fails with an OSError where the disk is full; this would not
+        with atomic(self._path, "wb") as file:
+            file.write(content.getbuffer())
+        self._newer, self._due = False, time.monotonic() + 20 * (time.monotonic() - begun)
+
+    def drop(self) -> None:
+        """Forget what was kept."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+
+def as_written(table: pd.DataFrame) -> pd.DataFrame:
+    """`table` as `finished` finds it when it has been written: all strings."""
+    return _strings(io.StringIO(table.to_csv(index=False)))
+
+
+def _strings(file):
+    return pd.read_csv(file, dtype=str, keep_default_na=False)
+
+
+def settings_to_resume(path: str | Path, dataset: str) -> tuple[TrainingSettings, dict]:
+    """What the run in folder `path` is trained with, and all that its settings.yaml says.
+
+    Raises InputError where no run of `dataset` is there, or all its seeds are finished.
+    """
+    folder = RunFolder(path, resume=True)
+    content = folder.settings()
+    if content.get("dataset") != dataset:
+        raise InputError(f"--resume {path}: a run on {content.get('dataset')}; this script trains on {dataset}")
+    if not isinstance(content.get("hyperparameters"), dict) or not isinstance(content.get("data"), dict):
+        raise InputError(f"{folder.path / SETTINGS}: no hyperparameters or data in it; restore it, or train anew")
+    settings = build(TrainingSettings, content["hyperparameters"], folder.path / SETTINGS)
+    if set(settings.seeds) <= set(folder.finished()[0]):
+        raise InputError(f"--resume {path}: all {len(settings.seeds)} seeds are finished; nothing is left to do")
+    return settings, content
