@@ -30,7 +30,7 @@ def cached(read: Callable[[Path], Corpus], folder: str | Path, files: Sequence[s
     folder = Path(folder).resolve()
     state = _state(folder, files)
     for path in _places(folder):
-        corpus = _load(path, state)
+        corpus = load(path, state)
         if corpus is not None:
             return corpus, f"cache {path}"
     corpus = read(folder)
@@ -42,7 +42,7 @@ def cached(read: Callable[[Path], Corpus], folder: str | Path, files: Sequence[s
     for path in _places(folder):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _save(corpus, state, path)
+            save(corpus, state, path)
             return corpus, f"the feature files; next time from cache {path}"
         except OSError:
             continue
@@ -60,7 +60,8 @@ def _state(folder, files):
     return {"version": VERSION, "files": {n: [s.st_size, s.st_mtime_ns, s.st_ctime_ns] for n, s in stats.items()}}
 
 
-def _save(corpus, state, path):
+def save(corpus: Corpus, state: dict | None, path: str | Path) -> None:
+    """Write `corpus` to `path`, and the `state` of what it was made of."""
     values = {f.name: getattr(corpus, f.name) for f in fields(Corpus)}
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     rest = {name: value for name, value in values.items() if name not in arrays}
@@ -69,7 +70,7 @@ def _save(corpus, state, path):
         np.savez(file, header=header, **arrays)
 
 
-def _load(path, state):
+def load(path: str | Path, state: dict | None) -> Corpus | None:
     """The Corpus in `path`, or None where there is none for this state of the sources, or a damaged one."""
     try:
         with np.load(path, allow_pickle=False) as archive:

@@ -22,7 +22,8 @@ class Corpus:
 
     `text`, `event`, `audio`, `visual`: float32, (U, width of that feature). `text` is the emotion-related text
     feature of the evidence, `event` the semantic one of the causes.
-    `label`, `speaker`: int64, (U,), positions in `classes` and `speakers`.
+    `label`, `speaker`: int64, (U,), positions in `classes` and `speakers`; the label is -1 where it is not known, which
+    may be so in the test split.
     `offset`: int64, (dialogues + 1,); dialogue i holds the utterances offset[i] to offset[i + 1].
     `ids`: dialogue ids; `splits`: name of a split to the list of its dialogues (positions in `ids`).
     `sentiment`: int64, (U,), where the dataset has a second labelling; `sentences`: U strings, or empty.
@@ -64,6 +65,15 @@ class Corpus:
         if self.sentiment is None:
             raise InputError(f"--labels sentiment: {self.name} has no sentiment labels; expected --labels emotion")
         return replace(self, label=self.sentiment, classes=SENTIMENTS)
+
+    def with_classes(self, classes: list[str]) -> "Corpus":
+        """The same conversations with labels as positions in `classes`. Raises InputError for labels that it lacks."""
+        foreign = [name for name in self.classes if name not in classes]
+        if foreign:
+            expected = ", ".join(classes)
+            raise InputError(f"{self.name}: has the label {foreign[0]!r}; the checkpoint knows {expected}; relabel it")
+        position = np.array([classes.index(name) for name in self.classes] + [-1], np.int64)  # the last one for -1
+        return replace(self, label=position[self.label], classes=list(classes))
 
     def describe(self) -> str:
         """One line: dialogues, utterances and widths."""

@@ -37,6 +37,8 @@ def paper_scores(corpus: Corpus, split: str) -> tuple[dict | None, str]:
     """
     if "synthetic" in corpus.sources:
         return None, "these are synthetic conversations"
+    if corpus.name not in TEST_COUNTS:
+        return None, "these are conversations of your own"
     if split != "test":
         return None, f"its scores are of the test split, not of {split}"
     counts = np.bincount(corpus.label[corpus.rows("test")], minlength=len(corpus.classes)).tolist()

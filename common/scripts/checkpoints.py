@@ -3,6 +3,7 @@
 from dataclasses import fields
 from pathlib import Path
 
+from common.data import DATASETS
 from common.errors import InputError
 from common.scripts.options import shown
 from common.settings import EvaluationSettings, build, option_name, read_yaml, words
@@ -11,11 +12,14 @@ from common.training.folder import RESULTS, SETTINGS, checkpoint_name
 RELEASED = [checkpoint_name(index) for index in range(3)]
 
 
-def find_checkpoints(given: list[Path] | None, folder: Path, synthetic: bool) -> tuple[dict[str, Path], str]:
+def find_checkpoints(
+    given: list[Path] | None, folder: Path, dataset: str, synthetic: bool
+) -> tuple[dict[str, Path], str]:
     """Checkpoints as names for printing to paths, and where they come from in words.
 
-    The `given` files, and those in `given` run folders; else the released ones in `folder`; else those of the newest
-    run in its `runs/`: a `synthetic` one or one on real data, as asked for. Raises InputError where there are none.
+    The `given` files, and those in `given` run folders; else the released ones in `folder`, for its own `dataset`; else
+    those of the newest run on `dataset` in its `runs/`: a `synthetic` one or one on real data, as asked for. Raises
+    InputError where there are none.
     """
     if given:
         paths, origin = [], "as given"
@@ -27,11 +31,13 @@ def find_checkpoints(given: list[Path] | None, folder: Path, synthetic: bool) ->
                 )
             paths += files
     else:
-        paths = [folder / name for name in RELEASED if (folder / name).is_file()]
+        paths = [folder / name for name in RELEASED if (folder / name).is_file() and dataset in DATASETS]
         origin = f"beside {folder.name}/inference.py ({len(paths)} of {len(RELEASED)})"
     if not paths:
         finished = [path.parent for path in (folder / "runs").glob(f"*/{RESULTS}")]
-        finished = [run for run in finished if _of_run(run) and _is_synthetic(run) == synthetic]
+        finished = [run for run in finished if _of_run(run) and _trained_on(run) == (dataset, synthetic)]
+        if not finished and dataset not in DATASETS:
+            raise InputError(f"{folder}: no finished run on {dataset} in runs/; name --checkpoints, or train first")
         if not finished:
             raise InputError(
                 f"{folder}: no checkpoints here ({', '.join(RELEASED)}) and no finished run on "
@@ -52,30 +58,34 @@ def _of_run(run):
     return sorted(run.glob("ECERC_MODEL*.pkl"), key=lambda path: (len(path.name), path.name))
 
 
-def _is_synthetic(run):
-    return (run / SETTINGS).is_file() and bool(read_yaml(run / SETTINGS).get("synthetic"))
+def _trained_on(run):
+    content = read_yaml(run / SETTINGS) if (run / SETTINGS).is_file() else {}
+    return content.get("dataset"), bool(content.get("synthetic"))
 
 
 def trained_settings(
     dataset: str, checkpoints: dict[str, Path], hyperparameters: dict, options: dict, synthetic: bool
-) -> tuple[EvaluationSettings, list[str]]:
-    """EvaluationSettings for `checkpoints` (names to paths), and notes for the user, a list of lines.
+) -> tuple[EvaluationSettings, list[str] | None, list[str]]:
+    """EvaluationSettings for `checkpoints` (names to paths), their classes, and notes for the user, a list of lines.
+
+    The classes are known where a settings.yaml stands beside a checkpoint.
 
     The `hyperparameters` at the top of the script count least, over them what a checkpoint was trained with (the
     settings.yaml beside it), over that the `options` of the command line. Raises InputError for checkpoints of another
-    dataset, or such that were not trained alike.
+    `dataset`, unless that is the user's own, or such that were not trained alike.
     """
-    top, found, notes = build(EvaluationSettings, hyperparameters, "inference.py"), [], []
+    top, found, notes, classes = build(EvaluationSettings, hyperparameters, "inference.py"), [], [], []
     for name, path in checkpoints.items():
         trained, beside = {}, path.parent / SETTINGS
         if beside.is_file():
             content = read_yaml(beside)
-            if content.get("dataset") != dataset:
+            if content.get("dataset") != dataset and dataset in DATASETS:
                 raise InputError(f"{path}: trained on {content.get('dataset')}; this script evaluates on {dataset}")
             trained = content.get("hyperparameters")
             if not isinstance(trained, dict):
                 raise InputError(f"{beside}: no hyperparameters in it; restore or remove the file")
             trained = {f.name: trained[f.name] for f in fields(EvaluationSettings) if f.name in trained}
+            classes.append((content.get("data") or {}).get("classes"))
             if content.get("synthetic") and not synthetic:
                 notes.append(f"Note: {name} was trained on synthetic conversations, unlike what follows.")
         found.append(build(EvaluationSettings, hyperparameters | trained | options, beside))
@@ -87,4 +97,6 @@ def trained_settings(
         value, here = getattr(settings, key), getattr(top, key)
         if key not in options and value != here:
             notes.append(f"Trained with {key} {words(value)}, which counts here (top of the script: {words(here)}).")
-    return settings, notes
+    if any(other != classes[0] for other in classes):
+        raise InputError("--checkpoints: trained on different classes; evaluate them apart")
+    return settings, classes[0] if classes else None, notes

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from common.data import DATASETS
 from common.data.batches import Batches
 from common.data.corpus import SPLITS
-from common.data.load import load_corpus, require_files
+from common.data.load import require_files
 from common.environment import allow_tf32, choose_device, device_name, keep_memory
 from common.errors import InputError, run_script
 from common.files import atomic
@@ -15,6 +16,7 @@ from common.network.released import load_released
 from common.reporting.paper import paper_scores
 from common.reporting.tables import checkpoint_table, summary_table
 from common.scripts.checkpoints import find_checkpoints, trained_settings
+from common.scripts.conversations import check_own, corpus_of, own_corpus
 from common.scripts.options import script_parser, shown
 from common.settings import EvaluationSettings, add_options, build, given_options
 from common.training.evaluate import evaluate
@@ -53,13 +55,18 @@ def _inference(dataset, folder, hyperparameters):
     target = arguments.predictions
     if target:
         _check_target(target, arguments.overwrite)
-    if not arguments.synthetic:
+    own = own_corpus(arguments)
+    if not (arguments.synthetic or own):
         require_files(dataset, arguments.data_dir)
-    checkpoints, origin = find_checkpoints(arguments.checkpoints, folder, arguments.synthetic)
+    name = own.name if own else dataset
+    checkpoints, origin = find_checkpoints(arguments.checkpoints, folder, name, arguments.synthetic)
     options = given_options(arguments, EvaluationSettings)
-    settings, notes = trained_settings(dataset, checkpoints, hyperparameters, options, arguments.synthetic)
+    settings, classes, notes = trained_settings(name, checkpoints, hyperparameters, options, arguments.synthetic)
     print(f"Checkpoints {origin}: {', '.join(checkpoints)}", *notes, sep="\n")
-    corpus, origin = load_corpus(dataset, arguments.data_dir, synthetic=arguments.synthetic, labels=settings.labels)
+    corpus, origin = corpus_of(dataset, arguments, settings.labels, own)
+    if own:
+        corpus = corpus.with_classes(classes or DATASETS[dataset].CLASSES)
+        check_own(corpus, arguments.split, settings)
     print(f"{corpus.describe()}\nfrom {origin}; on {device_name(device)}\n", flush=True)
 
     allow_tf32(settings.precision)
@@ -75,6 +82,9 @@ def _inference(dataset, folder, hyperparameters):
         tables.append(prediction_rows(corpus, arguments.split, log_prob, checkpoint=name))
     paper, reason = paper_scores(corpus, arguments.split)
     print(f"{arguments.split.capitalize()} split, in percent\n{summary_table(named, corpus.classes, paper)}")
+    unknown = int((batches.label < 0).sum())
+    if unknown:
+        print(f"Note: {unknown} of {len(batches.label)} utterances have no label; scores are of the others.")
     if reason:
         print(f"No comparison with the paper: {reason}.")
     if target:

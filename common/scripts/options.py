@@ -14,7 +14,8 @@ def script_parser(dataset: str, description: str) -> OneLineParser:
         type=Path,
         default=DEFAULT_DATA,
         metavar="DIR",
-        help=f"folder that holds {dataset.lower()}/ with the feature files (default: data/ of the repository)",
+        help=f"folder that holds {dataset.lower()}/ with the feature files, or own conversations as python -m "
+        "common.data.build writes them (default: data/ of the repository)",
     )
     parser.add_argument(
         "--synthetic", action="store_true", help="use generated conversations instead of the feature files"

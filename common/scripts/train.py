@@ -3,11 +3,11 @@
 import time
 from pathlib import Path
 
-from common.data.load import load_corpus
 from common.environment import allow_tf32, choose_device, device_name, keep_memory, versions
 from common.errors import InputError, run_script
 from common.reporting.paper import paper_scores
 from common.reporting.tables import summary_table
+from common.scripts.conversations import corpus_of, fitted, own_corpus
 from common.scripts.options import script_parser, shown
 from common.settings import TrainingSettings, add_options, build, given_options, option_name
 from common.training.folder import RunFolder, settings_to_resume
@@ -39,16 +39,25 @@ def _train(dataset, folder, hyperparameters):
     )
     add_options(parser, TrainingSettings, hyperparameters)
     arguments = parser.parse_args()
-    device = choose_device(arguments.device)
+    device, given = choose_device(arguments.device), given_options(arguments, TrainingSettings)
     if arguments.resume:
-        settings = _resumed(arguments, dataset, device)
-        output = arguments.resume
+        settings, begun_on = _resumed(arguments, given, device)
     else:
-        settings = build(TrainingSettings, hyperparameters | given_options(arguments, TrainingSettings), "train.py")
+        settings = build(TrainingSettings, hyperparameters | given, "train.py")
+    own = own_corpus(arguments)
+    name = own.name if own else dataset
+    if arguments.resume:
+        output = arguments.resume
+        if begun_on != name:
+            raise InputError(f"--resume {output}: a run on {begun_on}, not on {name}; use its script and --data-dir")
+    else:
         output = arguments.output or _new_run(folder / "runs")
         RunFolder(output, arguments.overwrite)  # better refused before the data are read
+        if own:
+            settings, notes = fitted(settings, given, own)
+            print("".join(f"{note}\n" for note in notes), end="")
     allow_tf32(settings.precision)
-    corpus, origin = load_corpus(dataset, arguments.data_dir, synthetic=arguments.synthetic, labels=settings.labels)
+    corpus, origin = corpus_of(dataset, arguments, settings.labels, own)
     print(f"{corpus.describe()}\nfrom {origin}; on {device_name(device)}; into {shown(output)}", flush=True)
     keep_memory()  # not before: reading the feature files takes more memory than anything after it
     tested, failures = train_run(
@@ -70,13 +79,13 @@ def _train(dataset, folder, hyperparameters):
         raise InputError("; ".join(failures))
 
 
-def _resumed(arguments, dataset, device):
-    """The settings of the run to go on with; fills in the arguments that belong to it."""
-    given = [option_name(name) for name in given_options(arguments, TrainingSettings)]
-    given += [option_name(name) for name in ("output", "initial_weights", "overwrite") if getattr(arguments, name)]
-    if given:
-        raise InputError(f"--resume: goes on with what the run has; drop {', '.join(given)}, or train anew")
-    settings, content = settings_to_resume(arguments.resume, dataset)
+def _resumed(arguments, given, device):
+    """Settings and dataset of the run to go on with; fills in the arguments that belong to it."""
+    extra = [option_name(name) for name in given]
+    extra += [option_name(name) for name in ("output", "initial_weights", "overwrite") if getattr(arguments, name)]
+    if extra:
+        raise InputError(f"--resume: goes on with what the run has; drop {', '.join(extra)}, or train anew")
+    settings, content = settings_to_resume(arguments.resume)
     arguments.synthetic, arguments.initial_weights = bool(content.get("synthetic")), content.get("initial_weights")
     for what, begun, here in (
         ("on", content.get("device"), device_name(device)),
@@ -84,7 +93,7 @@ def _resumed(arguments, dataset, device):
     ):
         if begun != here:
             print(f"Note: begun {what} {begun}, goes on {what} {here}; the last digits may differ.")
-    return settings
+    return settings, content.get("dataset")
 
 
 def _new_run(runs):

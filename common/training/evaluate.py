@@ -14,7 +14,8 @@ def evaluate(
 ) -> tuple[Tensor, float]:
     """Log-probabilities (U, C) of a split in file order, on the CPU, and the loss, an unweighted mean over batches.
 
-    `gamma` and `weight` are those of the loss. The network is left in evaluation mode.
+    `gamma` and `weight` are those of the loss, which says nothing where labels are not known. The network is left in
+    evaluation mode.
     """
     network.eval()
     count, losses = len(batches.label), []
@@ -24,5 +25,5 @@ def evaluate(
         if outputs is None:
             outputs = log_prob.new_empty(count + 1, log_prob.shape[1])  # the last one is for masked rows
         outputs.index_copy_(0, torch.where(share > 0, batch.rows, count), log_prob)
-        losses.append(focal_loss(log_prob, batch.label, gamma, weight, share))
+        losses.append(focal_loss(log_prob, batch.label.clamp(min=0), gamma, weight, share))
     return outputs[:count].cpu(), torch.stack(losses).mean().item()

@@ -151,15 +151,13 @@ def _strings(file):
     return pd.read_csv(file, dtype=str, keep_default_na=False)
 
 
-def settings_to_resume(path: str | Path, dataset: str) -> tuple[TrainingSettings, dict]:
+def settings_to_resume(path: str | Path) -> tuple[TrainingSettings, dict]:
     """What the run in folder `path` is trained with, and all that its settings.yaml says.
 
-    Raises InputError where no run of `dataset` is there, or all its seeds are finished.
+    Raises InputError where no run is there, or all its seeds are finished.
     """
     folder = RunFolder(path, resume=True)
     content = folder.settings()
-    if content.get("dataset") != dataset:
-        raise InputError(f"--resume {path}: a run on {content.get('dataset')}; this script trains on {dataset}")
     if not isinstance(content.get("hyperparameters"), dict) or not isinstance(content.get("data"), dict):
         raise InputError(f"{folder.path / SETTINGS}: no hyperparameters or data in it; restore it, or train anew")
     settings = build(TrainingSettings, content["hyperparameters"], folder.path / SETTINGS)

@@ -1,5 +1,6 @@
 """Scores of one set of predictions; all but counts in percent."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -8,22 +9,30 @@ from sklearn.metrics import confusion_matrix
 
 
 def scores(label: ArrayLike, prediction: ArrayLike, classes: list[str]) -> dict[str, Any]:
-    """Scores of `prediction` against `label`, both (U,), positions in the list `classes`; see `confusion_scores`."""
-    return confusion_scores(confusion_matrix(label, prediction, labels=range(len(classes))))
+    """Scores of `prediction` against `label`, both (U,), positions in the list `classes`; see `confusion_scores`.
+
+    Utterances whose label is not known, -1, do not count.
+    """
+    label, prediction = np.asarray(label), np.asarray(prediction)
+    known = label >= 0
+    if not known.any():
+        return confusion_scores(np.zeros((len(classes), len(classes)), np.int64))
+    return confusion_scores(confusion_matrix(label[known], prediction[known], labels=range(len(classes))))
 
 
 def confusion_scores(confusion: np.ndarray) -> dict[str, Any]:
     """Scores from a confusion matrix (C, C) of counts, rows are labels.
 
     A dictionary: `accuracy`, `wf1` (weighted F1), `macro_f1`; per class, arrays (C,): `precision`, `recall`, `f1`,
-    `support`; `confusion` itself. A class that is never predicted, or never there, has 0.
+    `support`; `confusion` itself. A class that is never predicted, or never there, has 0; of nothing, `accuracy`
+    and `wf1` are NaN.
     """
     hits, support, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
     precision, recall = (100 * hits / np.maximum(count, 1) for count in (predicted, support))
     f1 = 200 * hits / np.maximum(support + predicted, 1)
     return {
-        "accuracy": 100 * float(hits.sum() / confusion.sum()),
-        "wf1": float(np.average(f1, weights=support)),
+        "accuracy": 100 * float(hits.sum() / confusion.sum()) if confusion.any() else math.nan,
+        "wf1": float(np.average(f1, weights=support)) if confusion.any() else math.nan,
         "macro_f1": float(f1.mean()),
         "precision": precision,
         "recall": recall,

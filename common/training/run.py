@@ -202,9 +202,8 @@ class _Run:
         """Seed to its test scores, of those that are finished."""
         found, classes = {}, self._corpus.classes
         for index in sorted(self.results):
-            table = self.predictions[index]
-            label, predicted = ([classes.index(name) for name in table[column]] for column in ("label", "prediction"))
-            found[self._settings.seeds[index]] = scores(label, predicted, classes)
+            predicted = [classes.index(name) for name in self.predictions[index].prediction]
+            found[self._settings.seeds[index]] = scores(self._batches["test"].label, predicted, classes)
         return found
 
 

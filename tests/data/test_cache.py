@@ -103,8 +103,8 @@ def test_a_folder_that_is_not_writable(folder, tmp_path, monkeypatch):
             raise PermissionError(13, "Permission denied", str(path))
         save(corpus, state, path)
 
-    save, read, closed = cache._save, Reader(), False
-    monkeypatch.setattr(cache, "_save", refuse)
+    save, read, closed = cache.save, Reader(), False
+    monkeypatch.setattr(cache, "save", refuse)
     cached(read, folder, meld.FILES)
     _, origin = cached(read, folder, meld.FILES)
     assert read.calls == 1

@@ -84,14 +84,13 @@ def test_patience_counts_on(corpus, stopped):
 
 
 def test_what_cannot_be_resumed(corpus, stopped, quiet, tmp_path):
-    def refused(path, words, dataset="MELD"):
+    def refused(path, words):
         with pytest.raises(InputError, match=words):
-            settings_to_resume(path, dataset)
+            settings_to_resume(path)
 
     refused(tmp_path / "nothing", r"nothing: no run that could go on \(settings.yaml is missing\)")
-    refused(stopped, "a run on MELD; this script trains on IEMOCAP", "IEMOCAP")
     refused(quiet, "all 3 seeds are finished")
-    assert settings_to_resume(stopped, "MELD")[0] == SETTINGS
+    assert settings_to_resume(stopped)[0] == SETTINGS
     other = small_corpus("MELD", sizes=(8, 4, 4))
     other.sources["file"] = "0" * 64
     with pytest.raises(InputError, match="begun on other data"):
