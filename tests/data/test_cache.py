@@ -82,6 +82,19 @@ def test_a_damaged_cache_is_rebuilt(folder):
     assert read.calls > len(damages) // 2
 
 
+def test_a_cache_cut_off_anywhere_is_no_cache(folder):
+    """At every length of its header, and at random ones beyond."""
+    cached(Reader(), folder, meld.FILES)
+    path = folder / "corpus_cache.npz"
+    whole, state = path.read_bytes(), cache._state(folder, meld.FILES)
+    assert cache.load(path, state) is not None
+    header = whole.index(b"PK\x03\x04", 4)  # the next array begins
+    assert whole[:header].count(b'"state"') == 1
+    for length in [*range(header + 1), *np.random.default_rng(0).integers(header, len(whole), size=200)]:
+        path.write_bytes(whole[:length])
+        assert cache.load(path, state) is None
+
+
 @pytest.mark.parametrize("what", [b"sentiment.npy", b"PK\x01\x02"])
 def test_a_cache_with_a_damaged_directory_is_rebuilt(folder, what):
     """One changed byte around each place where the zip directory names an array: rebuilt, or right all the same."""
