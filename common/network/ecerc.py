@@ -78,8 +78,11 @@ class ECERC(nn.Module):
         self.classifier = Linear(len(routes) * D, classes)
         self._tables = []
 
-    def forward(self, batch: Batch, trace: dict | None = None) -> Tensor:
+    def forward(self, batch: Batch, trace: dict | None = None, removed: str | None = None) -> Tensor:
         """Log-probabilities (N, C) of the batch's utterances, dialogue after dialogue.
+
+        `removed`: a modality whose part of the gated evidence is zero in all queries of the interaction; in the causes
+        it stays.
 
         A dictionary given as `trace` receives the intermediate results: `evidence_gate`, `evidence` (R, D), the causes
         `emotion_cause` (R, D) and `event_cause` (R, d), per route self_emotion, cross_emotion, self_event, cross_event
@@ -89,9 +92,9 @@ class ECERC(nn.Module):
         """
         half = self.settings.precision == "bfloat16"
         with torch.autocast(batch.text.device.type, torch.bfloat16, enabled=half, cache_enabled=False):
-            return self._log_probabilities(batch, trace).float()
+            return self._log_probabilities(batch, trace, removed).float()
 
-    def _log_probabilities(self, batch, trace):
+    def _log_probabilities(self, batch, trace, removed):
         settings, layout, n = self.settings, batch.layout, batch.layout.rows
         keep = {} if trace is None else trace
         masks = history_masks(layout, batch.speaker, settings.empty_history)
@@ -128,6 +131,9 @@ class ECERC(nn.Module):
 
         # Evidence-cause interaction, eq. 10-13; from here on only real utterances matter
         query, d = evidence[:n], settings.hidden_width  # (N, D)
+        if removed is not None:
+            kept = torch.tensor([name != removed for name in settings.modalities_in_use], device=query.device)
+            query = query * kept.repeat_interleave(d)
         text, rest = query[:, :d].contiguous(), query[:, d:]
         look_at = {
             "self_emotion": (query, masks.self_party, emotion_cause),

@@ -1,0 +1,167 @@
+"""All numbers of a report on some checkpoints, as plain data (dictionaries, lists, numbers, strings).
+
+U utterances of the split, dialogue after dialogue; scores in percent, shares and probabilities from 0 to 1.
+"""
+
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from common.data.corpus import Corpus
+from common.network.explain import Explanation
+from common.settings import NetworkSettings
+from common.training.calibration import confidence_scores, with_temperature
+from common.training.metrics import scores
+
+POSITIONS = (1, 2, 3, 4, 6, 11, 21, 41)  # first turns of the groups by position
+FIGURES = {"accuracy": "accuracy", "wf1": "weighted F1", "macro_f1": "macro F1"}
+
+
+def checkpoint_analysis(
+    name: str,
+    corpus: Corpus,
+    split: str,
+    settings: NetworkSettings,
+    explanation: Explanation,
+    temperature: float | None,
+    fitted_on: str,
+) -> dict[str, Any]:
+    """What a report says of one checkpoint. `temperature`: None where there was nothing to fit it on."""
+    rows = corpus.rows(split)
+    label, log_prob, classes = corpus.label[rows], explanation.log_prob, corpus.classes
+    found, known = scores(label, log_prob.argmax(1), classes), label >= 0
+    weights = _columns(explanation.gates, settings.modalities_in_use) | _columns(
+        explanation.route_gates, settings.routes
+    )
+    drops = _columns(explanation.drop, settings.modalities_in_use) | _columns(explanation.route_drop, settings.routes)
+    calibration = {"temperature": temperature, "fitted_on": fitted_on, "before": None, "after": None}
+    if known.any():
+        calibration["before"] = confidence_scores(log_prob[known], label[known])
+        if temperature is not None:
+            warm = with_temperature(log_prob[known], temperature)
+            calibration["after"] = confidence_scores(warm, label[known])
+    turns = zip(
+        np.exp(log_prob),
+        explanation.gates,
+        explanation.route_gates,
+        explanation.drop,
+        explanation.route_drop,
+        strict=True,
+    )
+    names = ("probability", "gates", "route_gates", "drop", "route_drop")
+    return {
+        "name": name,
+        "per_class": [
+            {"name": c} | {key: found[key][k].item() for key in ("precision", "recall", "f1", "support")}
+            for k, c in enumerate(classes)
+        ],
+        "confusion": found["confusion"].tolist(),
+        "calibration": calibration,
+        "groups": groups(corpus, split, log_prob.argmax(1)),
+        "gate_mean": {key: float(column.mean()) for key, column in weights.items()},
+        "agreement": [{"name": key, "rho": _rank_correlation(weights[key], drops[key])} for key in weights],
+        "turns": [{key: _short(v) for key, v in zip(names, turn, strict=True)} for turn in turns],
+        "attention": [
+            {route: [None if np.isnan(row).any() else _short(row) for row in table] for route, table in found.items()}
+            for found in explanation.attention
+        ],
+    }
+
+
+def groups(corpus: Corpus, split: str, prediction: np.ndarray) -> list[dict[str, Any]]:
+    """Scores of predictions (U,) by where an utterance stands, by what came before it, and by emotion shift."""
+    label = corpus.label[corpus.rows(split)]
+    position, own, others, shift = [], [], [], []
+    for dialogue in corpus.splits[split]:
+        rows = np.arange(corpus.offset[dialogue], corpus.offset[dialogue + 1])
+        seen = {}  # speaker to the label of the previous turn and how many there were
+        for at, (who, what) in enumerate(zip(corpus.speaker[rows], corpus.label[rows], strict=True)):
+            before, count = seen.get(who, (None, 0))
+            position.append(at + 1)
+            own.append(count)
+            others.append(at - count)
+            shift.append("first turn" if before is None else "unknown" if min(before, what) < 0 else before != what)
+            seen[who] = what, count + 1
+    by_position = {}
+    for first, last in zip(POSITIONS, [*(first - 1 for first in POSITIONS[1:]), len(position)], strict=True):
+        words = f"turn {first}" if last == first else f"turns {first} to {last}"
+        words = f"turn {first} and later" if first == POSITIONS[-1] else words
+        by_position[words] = [first <= p <= last for p in position]
+
+    def by_history(counts):
+        found = {name: [c == k for c in counts] for k, name in enumerate(("none", "1", "2"))}
+        return found | {"3 and more": [c >= 3 for c in counts]}
+
+    by_shift = {"first turn": "first turn", "same emotion": False, "other emotion": True}
+    by_shift = {name: [s == key for s in shift] for name, key in by_shift.items()}
+    found = []
+    for title, what, members in (
+        ("Position in the dialogue", "Turns, counted from the first.", by_position),
+        ("Own history", "Earlier turns of the same speaker: what the two self routes look at.", by_history(own)),
+        ("History of others", "Earlier turns of anybody else: what the two cross routes look at.", by_history(others)),
+        ("Emotion shift", "Whether the true emotion is that of the speaker's previous turn.", by_shift),
+    ):
+        rows = [_group(name, inside, label, prediction, corpus.classes) for name, inside in members.items()]
+        found.append({"title": title, "what": what, "rows": [row for row in rows if row["count"]]})
+    return found
+
+
+def ensemble_scores(log_probs: list[np.ndarray], label: np.ndarray, classes: list[str]) -> dict[str, Any]:
+    """`scores` of the mean of the probabilities of several checkpoints, given their log-probabilities (U, C) each."""
+    return scores(label, np.mean([np.exp(log_prob) for log_prob in log_probs], axis=0).argmax(1), classes)
+
+
+def summary(named: dict[str, dict], classes: list[str], paper: dict | None) -> list[dict[str, Any]]:
+    """Per figure its value for each checkpoint (`named`: name to `scores`), mean, sample spread, the `paper`'s value."""
+    rows = [
+        (words, [found[key] for found in named.values()], paper and paper.get(key)) for key, words in FIGURES.items()
+    ]
+    for k, c in enumerate(classes):
+        rows.append((f"F1 {c}", [float(found["f1"][k]) for found in named.values()], paper and paper["f1"][k]))
+    return [
+        {
+            "name": name,
+            "values": values,
+            "mean": float(np.mean(values)),
+            "std": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+            "paper": printed,
+        }
+        for name, values, printed in rows
+    ]
+
+
+def conversations(corpus: Corpus, split: str) -> list[dict[str, Any]]:
+    """The dialogues of a split: id, and per turn speaker, sentence ("" where there is none) and label (-1: unknown)."""
+    found = []
+    for dialogue in corpus.splits[split]:
+        rows = range(corpus.offset[dialogue], corpus.offset[dialogue + 1])
+        turns = [
+            {
+                "speaker": corpus.speakers[corpus.speaker[row]],
+                "sentence": corpus.sentences[row] if corpus.sentences else "",
+                "label": int(corpus.label[row]),
+            }
+            for row in rows
+        ]
+        found.append({"id": str(corpus.ids[dialogue]), "turns": turns})
+    return found
+
+
+def _group(name, inside, label, prediction, classes):
+    inside = np.array(inside)
+    found = scores(label[inside], prediction[inside], classes)
+    return {"name": name, "count": int(inside.sum()), "accuracy": found["accuracy"], "wf1": found["wf1"]}
+
+
+def _columns(table, names):
+    return dict(zip(names, table.T, strict=True))
+
+
+def _rank_correlation(a, b):
+    """Spearman's, None where one of the two never changes."""
+    return None if np.ptp(a) == 0 or np.ptp(b) == 0 else float(spearmanr(a, b).statistic)
+
+
+def _short(values):
+    return [round(float(value), 4) for value in values]
