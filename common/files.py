@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,3 +33,22 @@ def sha256(path: str | Path) -> str:
     """SHA-256 of a file, as a hexadecimal string."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+HEAD = 4096  # bytes that `mistaken_for` needs
+
+
+def mistaken_for(head: bytes) -> str | None:
+    """What stands where data should: a web page or a Git LFS pointer, in words; None for anything else.
+
+    `head`: the first HEAD bytes. No pickle and no zip archive begins like one of these.
+    """
+    if not head:
+        return "an empty file"
+    if head.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, which only names the file (`git lfs pull` gets it)"
+    text = head.decode("utf-8-sig", "replace").lstrip()
+    if text.startswith("<"):
+        title = re.search(r"<title[^>]*>(.*?)</title>", text, re.S | re.I)
+        return "a web page" + (f" ({' '.join(title[1].split())[:80]!r})" if title else "")
+    return None
