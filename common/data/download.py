@@ -1,7 +1,7 @@
 """One file over HTTP, whole or not at all.
 
 While it arrives it is `<name>.part`, which stays after an interruption and is continued by the next call (HTTP Range),
-as long as the server still has the same file. `manifest.json` beside it holds source, size and SHA-256 of what arrived.
+as long as the server still has the same file. `obtained.json` beside it holds source, size and SHA-256 of what arrived.
 """
 
 import html
@@ -25,7 +25,7 @@ from tqdm import tqdm
 from common.errors import InputError
 from common.files import HEAD, atomic, mistaken_for, sha256
 
-MANIFEST = "manifest.json"
+MANIFEST = "obtained.json"
 TRIES, WAIT = 4, 1.0  # tries without progress; seconds before the second one, doubled each time
 _CHUNK, _PAGE = 1 << 20, 1 << 22  # bytes read at a time; most bytes of a page
 _LATER = (408, 429, 500, 502, 503, 504)  # HTTP statuses that may pass

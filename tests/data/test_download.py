@@ -33,8 +33,8 @@ def fetch(server, tmp_path):
 def test_a_file_arrives_with_size_and_checksum_in_the_manifest(fetch, tmp_path, server):
     assert fetch(whole(ETag='"a"')) == DIGEST
     assert (tmp_path / "f.pkl").read_bytes() == CONTENT
-    assert sorted(os.listdir(tmp_path)) == ["f.pkl", "manifest.json"]
-    entry = json.loads((tmp_path / "manifest.json").read_text())["f.pkl"]
+    assert sorted(os.listdir(tmp_path)) == ["f.pkl", "obtained.json"]
+    entry = json.loads((tmp_path / "obtained.json").read_text())["f.pkl"]
     assert (entry["size"], entry["sha256"], entry["source"]) == (len(CONTENT), DIGEST, f"{server.url}/f?id=1")
 
 
@@ -52,7 +52,7 @@ def test_a_server_that_knows_no_ranges_starts_anew(fetch, tmp_path):
 def test_a_truncated_file_is_never_placed_and_stays_to_be_continued(fetch, tmp_path, server):
     with pytest.raises(DownloadError, match=r"the connection was closed, 260,\d+ bytes are missing, 4 times"):
         fetch(cut(40_000, ranges=False))
-    assert sorted(os.listdir(tmp_path)) == ["f.pkl.part", "manifest.json"]
+    assert sorted(os.listdir(tmp_path)) == ["f.pkl.part", "obtained.json"]
     assert (tmp_path / "f.pkl.part").read_bytes() == CONTENT[:40_000]
     assert len(server.asked) == downloading.TRIES
     server.asked.clear()
@@ -214,7 +214,7 @@ def test_what_is_there_is_never_overwritten(fetch, tmp_path, server):
     with pytest.raises(DownloadError, match="exists already, but is another file"):
         fetch(meanwhile)
     assert target.read_bytes() == b"mine"
-    assert sorted(os.listdir(tmp_path)) == ["f.pkl", "manifest.json"]
+    assert sorted(os.listdir(tmp_path)) == ["f.pkl", "obtained.json"]
 
 
 def test_two_processes_do_not_write_one_file(fetch, tmp_path):
@@ -227,6 +227,6 @@ def test_two_processes_do_not_write_one_file(fetch, tmp_path):
 
 def test_a_manifest_that_is_none_is_named(fetch, tmp_path):
     for content in ("{", "[]", '{"f.pkl": 1}'):
-        (tmp_path / "manifest.json").write_text(content)
-        with pytest.raises(InputError, match=r"manifest\.json: not a list of downloads"):
+        (tmp_path / "obtained.json").write_text(content)
+        with pytest.raises(InputError, match=r"obtained\.json: not a list of downloads"):
             fetch(whole())

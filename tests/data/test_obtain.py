@@ -73,7 +73,7 @@ def test_one_command_brings_features_and_checkpoints_to_where_the_scripts_look(o
     for name in obtain.CHECKPOINTS:
         assert (tmp_path / "IEMOCAP" / name).read_bytes() == offered.checkpoints[f"ckpt/IEMOCAP/{name}"]
     assert not (tmp_path / "MELD").exists()
-    assert json.loads((tmp_path / "IEMOCAP" / "manifest.json").read_text()).keys() == set(obtain.CHECKPOINTS)
+    assert json.loads((tmp_path / "IEMOCAP" / "obtained.json").read_text()).keys() == set(obtain.CHECKPOINTS)
     offered.asked.clear()
     printed, status = command("IEMOCAP")
     assert status == 0
@@ -141,7 +141,7 @@ def test_the_known_checksum_of_a_checkpoint_is_demanded(offered, command, tmp_pa
     assert "1 file(s) lacking" in printed.err
     assert "the one on the hub now has SHA-256" in printed.err
     assert "expected 0f44a6e546592a3f7843342c0f72dcfa591eab1f99cdbd8a7d4ea7aed607441c" in printed.err
-    assert sorted(os.listdir(tmp_path / "MELD")) == ["ECERC_MODEL_2.pkl", "ECERC_MODEL_3.pkl", "manifest.json"]
+    assert sorted(os.listdir(tmp_path / "MELD")) == ["ECERC_MODEL_2.pkl", "ECERC_MODEL_3.pkl", "obtained.json"]
 
 
 def test_the_checksum_on_the_hub_is_demanded(offered, command, tmp_path):
