@@ -54,7 +54,7 @@ def _kind(entry):
         dtype = str(entry.dtype).removeprefix("torch.")
         return " × ".join([dtype, *map(str, entry.shape)])
     if isinstance(entry, list | tuple):
-        kinds = sorted({type(part).__name__ for part in entry})
+        kinds = sorted(kind.__name__ for kind in set(map(type, entry)))
         return f"list of {'/'.join(kinds) or 'nothing'} × {len(entry)}"
     return type(entry).__name__
 

@@ -89,7 +89,7 @@ def _hub_files(hub, timeout):
     try:
         found = read_json(f"{hub}/api/models/{REPOSITORY}/tree/main?recursive=true", timeout)
         files = [entry for entry in found if entry["type"] == "file"]
-        files = [(f["path"], f["size"], f.get("lfs", {}).get("oid")) for f in files]
+        files = [(f["path"], f["size"], (f.get("lfs") or {}).get("oid")) for f in files]
     except (AttributeError, KeyError, TypeError):
         files = []
     except DownloadError as error:  # no use in asking again for the next file

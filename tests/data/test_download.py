@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import io
 import json
 import os
 import time
@@ -42,6 +43,23 @@ def test_a_connection_that_drops_again_and_again_is_continued(fetch, tmp_path, s
     assert fetch(cut(40_000)) == DIGEST  # eight drops, more than tries without progress
     assert (tmp_path / "f.pkl").read_bytes() == CONTENT
     assert ranges(server) == [None, *(f"bytes={n}-" for n in range(40_000, len(CONTENT), 40_000))]
+
+
+def test_the_bar_counts_what_has_arrived(fetch, monkeypatch):
+    bars = []
+
+    class Bar(downloading.tqdm):
+        def __init__(self, **options):
+            bars.append(self)
+            super().__init__(**options | {"disable": False, "file": io.StringIO()})
+
+    monkeypatch.setattr(downloading, "tqdm", Bar)
+    fetch(cut(200_000))
+    assert [(bar.initial, bar.n, bar.total) for bar in bars] == [
+        (0, 200_000, len(CONTENT)),
+        (200_000, len(CONTENT), len(CONTENT)),
+    ]
+    assert "f.pkl: 100%" in bars[-1].fp.getvalue()
 
 
 def test_a_server_that_knows_no_ranges_starts_anew(fetch, tmp_path):
