@@ -95,12 +95,12 @@ def check_present(source: Source) -> str:
 
 
 def download(source: Source, timeout: float) -> str:
-    """Download `source.target`, which must not be there, and return its SHA-256.
+    """Download `source.target`, unless it is there, and return its SHA-256.
 
     `timeout`: seconds without a single byte after which a connection is given up and tried anew.
     Raises DownloadError, with `<name>.part` left to be continued, where the server cannot be reached or does not send
     the file; where it sends an HTML page, a Git LFS pointer, nothing, or a file of another size or SHA-256. Raises
-    InputError where another process is downloading the same file.
+    InputError where another process is downloading the same file. What is there is never replaced.
     """
     target = source.target
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -60,7 +60,7 @@ def _kind(entry):
 
 
 def corpus_facts(corpus: Corpus) -> dict[str, float]:
-    """The figures of `published.FACTS`, and utterances, classes and speakers of each split."""
+    """The figures that `published.FACTS` has, and more: name to figure."""
     rows = {split: corpus.rows(split) for split in SPLITS}
     test = corpus.splits["test"]
     no_self, no_cross = without_history(corpus.speaker[rows["test"]], corpus.lengths[test])

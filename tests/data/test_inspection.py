@@ -60,13 +60,13 @@ def test_what_each_field_of_a_file_holds(tmp_path):
 
 
 def test_turns_without_history_are_those_of_the_test_split():
-    # last dialogue: x first of all; x no other yet; y first turn; x; z first turn
-    facts = inspection.corpus_facts(corpus_of([[0], [1, 1], [0, 0, 1, 0, 2]], (1, 1, 1)))
-    assert facts["% of test without earlier turn of the speaker (self)"] == 60.0  # positions 0, 2, 4
-    assert facts["% of test without earlier turn of others (cross)"] == 40.0  # positions 0, 1
+    facts = inspection.corpus_facts(corpus_of([[0], [1, 1], [0, 0, 1, 0, 2], [2, 1, 2]], (1, 1, 2)))
+    # no earlier turn of their own: positions 0, 2, 4 and 0, 1; of anybody else: 0, 1 and 0
+    assert facts["% of test without earlier turn of the speaker (self)"] == 62.5
+    assert facts["% of test without earlier turn of others (cross)"] == 37.5
     assert (facts["longest dialogue"], facts["speakers"], facts["utterances, train and valid"]) == (5, 3, 3)
-    assert [facts[f"utterances, {s}"] for s in ("train", "valid", "test")] == [1, 2, 5]
-    assert [facts[f"dialogues, {s}"] for s in ("train", "valid", "test")] == [1, 1, 1]
+    assert [facts[f"utterances, {s}"] for s in ("train", "valid", "test")] == [1, 2, 8]
+    assert [facts[f"dialogues, {s}"] for s in ("train", "valid", "test")] == [1, 1, 2]
 
 
 def test_constant_copied_and_blank_features_are_counted():
