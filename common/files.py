@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from typing import IO
 from filelock import FileLock, Timeout
 
 from common.errors import InputError
+
+HEAD = 4096  # bytes that `mistaken_for` needs
 
 
 @contextmanager
@@ -59,3 +62,19 @@ def locked(path: str | Path, otherwise: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def mistaken_for(head: bytes) -> str | None:
+    """What stands where data should: a web page or a Git LFS pointer, in words; None for anything else.
+
+    `head`: the first HEAD bytes. No pickle and no zip archive begins like one of these.
+    """
+    if not head:
+        return "an empty file"
+    if head.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, which only names the file (`git lfs pull` gets it)"
+    text = head.decode("utf-8-sig", "replace").lstrip()
+    if text.startswith("<"):
+        title = re.search(r"<title[^>]*>(.*?)</title>", text, re.S | re.I)
+        return "a web page" + (f" ({' '.join(title[1].split())[:80]!r})" if title else "")
+    return None

@@ -34,7 +34,7 @@ class FeatureFile:
         """The dialogue ids of a split in file order; those of a set, whose order changes, sorted."""
         found = self._fields[position]
         unordered = isinstance(found, set | frozenset)
-        if not unordered and not _is_list(found, tensors=False):
+        if not unordered and not is_list(found, tensors=False):
             raise self.error(position, _kind(found), "a list of dialogue ids")
         ids = [i.item() if isinstance(i, np.generic) else i for i in found]
         for i in ids:
@@ -70,7 +70,7 @@ class FeatureFile:
             if i not in found:
                 raise self.error(position, "no such dialogue", "every dialogue of the splits", i)
             row = found[i]
-            if not _is_list(row):
+            if not is_list(row):
                 raise self.error(position, _kind(row), "a list with an entry per utterance", i)
             if len(row) == 0:
                 raise self.error(position, "no utterance", "at least one", i)
@@ -118,7 +118,7 @@ class FeatureFile:
         for i, row in zip(ids, rows, strict=True):
             try:
                 with np.errstate(over="ignore"):
-                    values = np.array([_float32(entry) for entry in row])
+                    values = np.array([as_float32(entry) for entry in row])
             except (TypeError, ValueError, OverflowError) as error:
                 raise self.error(
                     position, f"entries that are no equally long vectors ({error})", "numbers", i
@@ -142,7 +142,7 @@ def _whole(label):
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_list(value, tensors=True):
+def is_list(value: object, tensors: bool = True) -> bool:
     """Whether `value` is a list, a tuple, an array or a tensor of at least one dimension."""
     array = isinstance(value, np.ndarray) or (tensors and isinstance(value, torch.Tensor))
     return value.ndim > 0 if array else isinstance(value, list | tuple)
@@ -153,7 +153,8 @@ def _kind(value):
     return f"a numpy array of shape {value.shape}" if array else f"a {type(value).__name__}"
 
 
-def _float32(entry):
+def as_float32(entry: object) -> np.ndarray:
+    """One entry, an array, tensor, list or number, as a float32 array; raises what numpy raises."""
     # torch turns its own kinds of numbers, such as bfloat16, which numpy does not know
     return entry.float().numpy() if isinstance(entry, torch.Tensor) else np.asarray(entry, np.float32)
 

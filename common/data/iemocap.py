@@ -14,7 +14,12 @@ CLASSES = ["hap", "sad", "neu", "ang", "exc", "fru"]
 BASE = "IEMOCAP_features.pkl"
 EMOTION = "iemocap_emotion_features_roberta.pkl"
 EVENT = "iemocap_emotion_semantic_features_roberta.pkl"
-FILES = (BASE, EMOTION, EVENT)
+FIELDS = {  # per file, how many there are, and those that are read
+    BASE: (9, {1: "speakers", 2: "labels", 4: "audio", 5: "visual", 6: "sentences", 7: "train ids", 8: "test ids"}),
+    EMOTION: (10, {2: "emotion text features"}),
+    EVENT: (16, {6: "event text features"}),
+}
+FILES = tuple(FIELDS)
 
 
 def read(folder: str | Path) -> Corpus:
@@ -25,8 +30,7 @@ def read(folder: str | Path) -> Corpus:
     and dialogue.
     """
     folder = Path(folder)
-    names = {1: "speakers", 2: "labels", 4: "audio", 5: "visual", 6: "sentences", 7: "train ids", 8: "test ids"}
-    file = FeatureFile(folder / BASE, 9, names)
+    file = FeatureFile(folder / BASE, *FIELDS[BASE])
     train, test = file.splits([7, 8])
     valid = len(train) // 10
     if not valid:
@@ -37,8 +41,8 @@ def read(folder: str | Path) -> Corpus:
     arrays = {"audio": file.features(4, ids, lengths), "visual": file.features(5, ids, lengths)}
     sentences = file.strings(6, ids, lengths)
     del file  # the three files together would not fit into a small memory
-    arrays["text"] = FeatureFile(folder / EMOTION, 10, {2: "emotion text features"}).features(2, ids, lengths)
-    arrays["event"] = FeatureFile(folder / EVENT, 16, {6: "event text features"}).features(6, ids, lengths)
+    arrays["text"] = FeatureFile(folder / EMOTION, *FIELDS[EMOTION]).features(2, ids, lengths)
+    arrays["event"] = FeatureFile(folder / EVENT, *FIELDS[EVENT]).features(6, ids, lengths)
     return from_dialogues(
         NAME,
         lengths=lengths,

@@ -38,6 +38,7 @@ def require_files(dataset: str, data_dir: str | Path) -> None:
         raise InputError(f"--data-dir {data_dir}: holds the files itself; give the folder above, with {module.FOLDER}/")
     if missing:
         raise InputError(
-            f"{folder}: missing {', '.join(missing)}; the authors of ECERC share these files at {_LINKS}; "
-            "put them into that folder, name another one with --data-dir, or use --synthetic to do without"
+            f"{folder}: missing {', '.join(missing)}; the authors of ECERC share these files at {_LINKS}; get "
+            f"them with `python -m common.data.obtain {dataset}`, put them into that folder, name another one with "
+            "--data-dir, or use --synthetic to do without"
         )

@@ -12,7 +12,11 @@ from common.errors import InputError
 NAME, FOLDER = "MELD", "meld"
 CLASSES = ["neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger"]
 FILE = "meld_emotion_semantic_features_roberta.pkl"
-FILES = (FILE,)
+_READ = {0: "speakers", 1: "emotion labels", 2: "sentiment labels", 3: "emotion text features"}
+_READ |= {7: "event text features", 11: "audio", 12: "visual", 13: "sentences"}
+_READ |= {14: "train ids", 15: "test ids", 16: "valid ids"}
+FIELDS = {FILE: (17, _READ)}  # how many there are, and those that are read
+FILES = tuple(FIELDS)
 SPEAKERS = 9  # length of the one-hot speaker entries
 
 
@@ -22,10 +26,7 @@ def read(folder: str | Path) -> Corpus:
     Two utterances have the same speaker when their whole speaker entries are equal. Dialogues in no split are left
     out. Raises InputError for a file that does not hold together, naming file, field and dialogue.
     """
-    names = {0: "speakers", 1: "emotion labels", 2: "sentiment labels", 3: "emotion text features"}
-    names |= {7: "event text features", 11: "audio", 12: "visual", 13: "sentences"}
-    names |= {14: "train ids", 15: "test ids", 16: "valid ids"}
-    file = FeatureFile(Path(folder) / FILE, 17, names)
+    file = FeatureFile(Path(folder) / FILE, *FIELDS[FILE])
     train, test, valid = file.splits([14, 15, 16])
     ids = train + valid + test
     label, lengths = file.labels(1, ids, CLASSES)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from common.errors import InputError
+from common.files import HEAD, mistaken_for
 
 
 def load(path: str | Path) -> object:
@@ -47,9 +48,10 @@ def load(path: str | Path) -> object:
             "once on a machine with more"
         ) from None
     except Exception as error:  # a damaged pickle can raise nearly anything
-        raise InputError(
-            f"{path}: not a complete pickle ({type(error).__name__}: {error}); get the file again from its source"
-        ) from None
+        with open(path, "rb") as file:
+            instead = mistaken_for(file.read(HEAD))
+        reason = f"but {instead}" if instead else f"({type(error).__name__}: {error})"
+        raise InputError(f"{path}: not a complete pickle {reason}; get the file again from its source") from None
     finally:
         if collecting:
             gc.enable()

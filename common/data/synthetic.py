@@ -20,14 +20,11 @@ import numpy as np
 
 from common.data import DATASETS, iemocap, meld
 from common.data.corpus import FEATURES, Corpus, from_dialogues
+from common.data.published import WIDTHS
 from common.errors import InputError, run_script
 from common.settings import OneLineParser, option_name
 
 CAUSES = ("self_event", "cross_event", "self_emotion", "cross_emotion")
-WIDTHS = {
-    "IEMOCAP": {"text": 1024, "event": 1024, "audio": 1582, "visual": 342},
-    "MELD": {"text": 1024, "event": 1024, "audio": 300, "visual": 342},
-}
 SIZES = {"IEMOCAP": (108, 12, 31), "MELD": (480, 60, 120)}  # dialogues: train, valid, test
 TURNS = {"IEMOCAP": (6, 20), "MELD": (4, 12)}  # shortest and longest dialogue
 _SENTIMENT = np.array([0, 1, 2, 2, 1, 2, 2])  # of the MELD emotions

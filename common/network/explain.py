@@ -1,6 +1,6 @@
 """What weighed how much in a decision: gates, attention, and what is lost when something is removed (Figures 4 and 5).
 
-U utterances of a split, K modalities and R routes in use, in the order of the settings' `modalities_in_use` and `routes`.
+U utterances of a split, K modalities and R routes in use, in the order of `modalities_in_use` and `routes` of settings.
 """
 
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from common.errors import InputError
-from common.files import atomic
+from common.files import HEAD, atomic, mistaken_for
 from common.network.attention import sinusoid
 from common.network.ecerc import ECERC
 
@@ -103,8 +103,9 @@ def _read(path):
         with warnings.catch_warnings(action="ignore"):  # what is odd about the file is said below
             found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile file can raise nearly anything
-        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        named, instead = re.search(r"GLOBAL ([\w.]+)", str(error)), mistaken_for(data[:HEAD])
         reason = f"it asks for {named.group(1)}" if named else "it is damaged, incomplete, or of another kind"
+        reason = f"it is {instead}" if instead else reason
         raise InputError(
             f"{path}: not a complete checkpoint of weights only, {reason}; expected an ECERC_MODEL*.pkl as train.py "
             "writes it and the authors released it"

@@ -113,7 +113,7 @@ def ensemble_scores(log_probs: list[np.ndarray], label: np.ndarray, classes: lis
 
 
 def summary(named: dict[str, dict], classes: list[str], paper: dict | None) -> list[dict[str, Any]]:
-    """Per figure its value for each checkpoint (`named`: name to `scores`), mean, sample spread, the `paper`'s value."""
+    """Per figure its value for each checkpoint (`named`: name to `scores`), mean, sample spread, and the `paper`'s."""
     rows = [
         (words, [found[key] for found in named.values()], paper and paper.get(key)) for key, words in FIGURES.items()
     ]

@@ -7,11 +7,7 @@ import numpy as np
 import yaml
 
 from common.data.corpus import Corpus
-
-TEST_COUNTS = {
-    "IEMOCAP": [144, 245, 384, 170, 299, 381],
-    "MELD": [1256, 281, 50, 208, 402, 68, 345],
-}
+from common.data.published import TEST_COUNTS
 
 
 def _read() -> dict[str, Any]:

@@ -42,7 +42,8 @@ def find_checkpoints(
             raise InputError(
                 f"{folder}: no checkpoints here ({', '.join(RELEASED)}) and no finished run on "
                 f"{'synthetic' if synthetic else 'real'} data in runs/; put the authors' there (zt-ai/ECERC on the "
-                "Hugging Face hub), name others with --checkpoints, or train first"
+                f"Hugging Face hub: `python -m common.data.obtain {folder.name} --only checkpoints`), name others with "
+                "--checkpoints, or train first"
             )
         run = max(finished, key=lambda run: (run / RESULTS).stat().st_mtime)
         paths = _of_run(run)

@@ -167,3 +167,21 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
         safe_pickle.load(tmp_path / "nothing.pkl")
     with pytest.raises(InputError, match="not readable"):
         safe_pickle.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0f44\nsize 3\n", "but a Git LFS pointer"),
+        (
+            b"<!DOCTYPE html><title>Google Drive -\n Quota exceeded</title>",
+            "but a web page ('Google Drive - Quota exceeded')",
+        ),
+        (b"\xef\xbb\xbf \r\n<?xml version='1.0'?>", "but a web page;"),
+        (b"", "but an empty file"),
+    ],
+)
+def test_what_was_saved_instead_of_the_file_is_named(read, content, words):
+    with pytest.raises(InputError) as error:
+        read(content)
+    assert words in str(error.value)

@@ -1,6 +1,7 @@
 import numpy as np
 
-from common.reporting.paper import TEST_COUNTS, paper_scores, paper_systems
+from common.data.published import TEST_COUNTS
+from common.reporting.paper import paper_scores, paper_systems
 from common.reporting.tables import checkpoint_table, mean_and_spread, summary_table
 from common.training.metrics import scores
 from tests.small import small_corpus
