@@ -109,7 +109,7 @@ def groups(corpus: Corpus, split: str, prediction: np.ndarray) -> list[dict[str,
 
 def ensemble_scores(log_probs: list[np.ndarray], label: np.ndarray, classes: list[str]) -> dict[str, Any]:
     """`scores` of the mean of the probabilities of several checkpoints, given their log-probabilities (U, C) each."""
-    return scores(label, np.mean([np.exp(log_prob) for log_prob in log_probs], axis=0).argmax(1), classes)
+    return scores(label, np.mean([np.exp(np.asarray(log_prob)) for log_prob in log_probs], axis=0).argmax(1), classes)
 
 
 def summary(named: dict[str, dict], classes: list[str], paper: dict | None) -> list[dict[str, Any]]:

@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from common.files import atomic
+
+_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # told apart by all eyes (Okabe and Ito)
+_MARKERS = "osD^vP"
 
 
 def confusion_figure(counts: np.ndarray, classes: Sequence[str], title: str) -> Figure:
@@ -26,6 +30,32 @@ def confusion_figure(counts: np.ndarray, classes: Sequence[str], title: str) -> 
     axes.set_yticks(range(len(classes)), classes)
     axes.set(xlabel="predicted", ylabel="label", title=title)
     figure.colorbar(image, ax=axes, label="share of the label, %")
+    return figure
+
+
+def curves_figure(history: pd.DataFrame, results: pd.DataFrame, title: str) -> Figure:
+    """Losses and validation weighted F1 over the epochs of a run, by seed; the selected epochs are marked.
+
+    `history` and `results`: the content of history.csv and results.csv.
+    """
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    axes = figure.subplots(1, 2)
+    for k, (seed, rows) in enumerate(history.groupby("seed", sort=False)):
+        look = {"color": _COLORS[k % len(_COLORS)], "marker": _MARKERS[k % len(_MARKERS)], "markersize": 0}
+        axes[0].plot(rows.epoch, rows.train_loss, linestyle=":", **look)
+        axes[0].plot(rows.epoch, rows.valid_loss, linestyle="-", **look)
+        axes[1].plot(rows.epoch, rows.valid_wf1, linestyle="-", **look)
+        selected = rows[rows.epoch.isin(results[results.seed == seed].selected_epoch)]
+        for axis, values in zip(axes, (selected.valid_loss, selected.valid_wf1), strict=True):
+            axis.plot(selected.epoch, values, **look | {"markersize": 8}, linestyle="", label=f"seed {seed}, selected")
+    axes[0].plot([], [], color="black", linestyle=":", label="training")
+    axes[0].plot([], [], color="black", linestyle="-", label="validation")
+    axes[0].set(xlabel="epoch", ylabel="loss")
+    axes[1].set(xlabel="epoch", ylabel="validation weighted F1, %")
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(fontsize=7.5, frameon=False)
+    figure.suptitle(title)
     return figure
 
 

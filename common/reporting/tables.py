@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from common.training.calibration import confidence_scores
+
 _FIGURES = {"accuracy": "accuracy", "wf1": "weighted F1", "macro_f1": "macro F1"}
 
 
@@ -39,6 +41,26 @@ def summary_table(named: dict[str, dict], classes: list[str], paper: dict | None
     for name, cells in zip(rows, body, strict=True):
         lines.append(f"{name:{wide}}" + "".join(f"{c:>{w}}" for c, w in zip(cells, columns, strict=True)))
     return "\n".join(lines)
+
+
+def ensemble_line(found: dict, count: int) -> str:
+    """`scores` of the averaged probabilities of `count` checkpoints, told from the mean of their scores."""
+    figures = ", ".join(f"{words} {found[key]:.2f}" for key, words in _FIGURES.items())
+    return f"As an ensemble, probabilities of the {count} averaged (not the paper's protocol): {figures}"
+
+
+def confidence_line(label: np.ndarray, before: np.ndarray, after: np.ndarray) -> str:
+    """Calibration of log-probabilities (U, C) before and after a temperature, on the labels (U,) that are known.
+
+    ECE in percent.
+    """
+    label = np.asarray(label)
+    known = label >= 0
+    if not known.any():
+        return "Calibration: no label is known."
+    a, b = (confidence_scores(np.asarray(log_prob)[known], label[known]) for log_prob in (before, after))
+    names = {"ece": "ECE", "adaptive_ece": "adaptive ECE", "brier": "Brier score", "nll": "NLL"}
+    return "Calibration: " + ", ".join(f"{words} {a[key]:.3f} to {b[key]:.3f}" for key, words in names.items()) + "."
 
 
 def mean_and_spread(values: Sequence[float]) -> str:

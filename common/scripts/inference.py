@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from common.data import DATASETS
 from common.data.batches import Batches
@@ -13,12 +14,15 @@ from common.environment import allow_tf32, choose_device, device_name, keep_memo
 from common.errors import InputError, run_script
 from common.files import atomic
 from common.network.released import load_released
+from common.reporting.analysis import ensemble_scores
 from common.reporting.paper import paper_scores
-from common.reporting.tables import checkpoint_table, summary_table
+from common.reporting.tables import checkpoint_table, confidence_line, ensemble_line, summary_table
 from common.scripts.checkpoints import find_checkpoints, trained_settings
+from common.scripts.confidence import temperature_of
 from common.scripts.conversations import check_own, corpus_of, own_corpus
 from common.scripts.options import script_parser, shown
 from common.settings import EvaluationSettings, add_options, build, given_options
+from common.training.calibration import with_temperature
 from common.training.evaluate import evaluate
 from common.training.metrics import scores
 from common.training.predictions import prediction_rows
@@ -49,6 +53,11 @@ def _inference(dataset, folder, hyperparameters):
     parser.add_argument(
         "--predictions", type=Path, metavar="FILE.csv", help="write a row per checkpoint and utterance to this file"
     )
+    parser.add_argument(
+        "--calibrated",
+        action="store_true",
+        help="use a temperature, fitted on the validation split and kept beside the checkpoint",
+    )
     add_options(parser, EvaluationSettings, hyperparameters)
     arguments = parser.parse_args()
     device = choose_device(arguments.device)
@@ -73,15 +82,24 @@ def _inference(dataset, folder, hyperparameters):
     keep_memory()  # not before: reading the feature files takes more memory than anything after it
     network = build_network(settings, corpus)
     batches = Batches(corpus, arguments.split, settings.batch_size, device)
-    named, tables = {}, []
+    named, tables, log_probs = {}, [], []
     for name, path in checkpoints.items():
         load_released(network.to("cpu"), path)
         log_prob, _ = evaluate(network.to(device), batches)
         named[name] = scores(batches.label, log_prob.argmax(1), corpus.classes)
-        print(f"{checkpoint_table(name, named[name], corpus.classes)}\n", flush=True)
+        print(checkpoint_table(name, named[name], corpus.classes))
+        if arguments.calibrated:
+            temperature, fitted_on = temperature_of(path, network, corpus, settings, device)
+            warm = torch.from_numpy(with_temperature(log_prob.numpy(), temperature))
+            print(confidence_line(batches.label, log_prob, warm), f"Temperature {temperature:.3f}, of the {fitted_on}.")
+            log_prob = warm
+        print(flush=True)
+        log_probs.append(log_prob)
         tables.append(prediction_rows(corpus, arguments.split, log_prob, checkpoint=name))
     paper, reason = paper_scores(corpus, arguments.split)
     print(f"{arguments.split.capitalize()} split, in percent\n{summary_table(named, corpus.classes, paper)}")
+    if len(named) > 1:
+        print(ensemble_line(ensemble_scores(log_probs, batches.label, corpus.classes), len(named)))
     unknown = int((batches.label < 0).sum())
     if unknown:
         print(f"Note: {unknown} of {len(batches.label)} utterances have no label; scores are of the others.")

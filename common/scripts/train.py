@@ -3,14 +3,17 @@
 import time
 from pathlib import Path
 
+import pandas as pd
+
 from common.environment import allow_tf32, choose_device, device_name, keep_memory, versions
 from common.errors import InputError, run_script
+from common.reporting.figures import curves_figure, save_figure
 from common.reporting.paper import paper_scores
 from common.reporting.tables import summary_table
 from common.scripts.conversations import corpus_of, fitted, own_corpus
 from common.scripts.options import script_parser, shown
 from common.settings import TrainingSettings, add_options, build, given_options, option_name
-from common.training.folder import RunFolder, settings_to_resume
+from common.training.folder import CURVES, HISTORY, RESULTS, RunFolder, settings_to_resume
 from common.training.run import train_run
 
 
@@ -71,6 +74,8 @@ def _train(dataset, folder, hyperparameters):
         resume=arguments.resume is not None,
     )
     if tested:
+        history, results = (pd.read_csv(Path(output) / file) for file in (HISTORY, RESULTS))
+        save_figure(curves_figure(history, results, corpus.name), Path(output) / CURVES)
         paper, reason = paper_scores(corpus, "test")
         named = {f"seed {seed}": found for seed, found in tested.items()}
         print(f"\nTest split, selected weights, in percent\n{summary_table(named, corpus.classes, paper)}")

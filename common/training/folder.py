@@ -15,6 +15,7 @@ from common.files import atomic, locked
 from common.settings import TrainingSettings, build, read_yaml
 
 SETTINGS, HISTORY, RESULTS, PREDICTIONS = "settings.yaml", "history.csv", "results.csv", "predictions.csv"
+CURVES = "curves"  # a figure, .png and .svg
 
 
 def checkpoint_name(index: int) -> str:
@@ -48,7 +49,9 @@ class RunFolder:
             )
 
     def _old(self):
-        names = [self.path / name for name in (SETTINGS, HISTORY, RESULTS, PREDICTIONS)]
+        names = [
+            self.path / name for name in (SETTINGS, HISTORY, RESULTS, PREDICTIONS, f"{CURVES}.png", f"{CURVES}.svg")
+        ]
         found = [*names, *sorted(self.path.glob("ECERC_MODEL*.pkl")), *sorted(self.path.glob("unfinished_*.pt"))]
         return [file for file in found if file.exists()]
 

@@ -1,7 +1,8 @@
 import numpy as np
+import pandas as pd
 from matplotlib.image import imread
 
-from common.reporting.figures import confusion_figure, save_figure
+from common.reporting.figures import confusion_figure, curves_figure, save_figure
 
 COUNTS = np.array([[30, 10, 0], [1, 1, 2], [0, 0, 0]])
 
@@ -13,6 +14,23 @@ def test_cells_hold_counts_and_shares_of_the_row():
     np.testing.assert_allclose(axes.images[0].get_array(), [[75, 25, 0], [25, 25, 50], [0, 0, 0]])
     assert axes.images[0].get_clim() == (0, 100)
     assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("predicted", "label", "title")
+
+
+def test_curves_and_the_selected_epochs():
+    history = pd.DataFrame(
+        [[5, 0, 3.0, 2.0, 10.0], [5, 1, 2.0, 1.5, 30.0], [5, 2, 1.0, 1.7, 20.0], [6, 0, 3.5, 2.5, 40.0]],
+        columns=["seed", "epoch", "train_loss", "valid_loss", "valid_wf1"],
+    )
+    results = pd.DataFrame({"seed": [5, 6], "selected_epoch": [1, 0]})
+    loss, score = curves_figure(history, results, "title").axes
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in score.lines}
+    assert drawn["seed 5, selected"] == [[1, 30]]
+    assert drawn["seed 6, selected"] == [[0, 40]]
+    curves = [line.get_xydata().tolist() for line in loss.lines]
+    assert [[0, 3], [1, 2], [2, 1]] in curves
+    assert [[0, 2], [1, 1.5], [2, 1.7]] in curves
+    assert [[1, 1.5]] in curves
+    assert len({line.get_marker() for line in score.lines if "selected" in line.get_label()}) == 2
 
 
 def test_files_are_the_same_each_time(tmp_path):

@@ -16,12 +16,19 @@ import pytest
 import torch
 import yaml
 
+import common.scripts.confidence
 import common.scripts.inference
 import common.scripts.train
 import common.training.run
 from common.data import iemocap, meld
 from common.data.batches import Batches
+from common.network.released import load_released
+from common.settings import TrainingSettings
+from common.training.calibration import fit_temperature
+from common.training.evaluate import evaluate
 from common.training.fit import Trainer
+from common.training.metrics import scores
+from common.training.run import build_network
 from tests.small import small_corpus
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,7 +161,15 @@ def test_from_anywhere_by_path(place, run, tmp_path):
         assert f"weighted F1 {wf1:.2f}" in done.stdout
     out = tmp_path / "out"
     call(tmp_path, place / "IEMOCAP" / "train.py", *SMALL, "--seeds", 4, "--output", out, "--data-dir", place / "data")
-    left = ["ECERC_MODEL.pkl", "history.csv", "predictions.csv", "results.csv", "settings.yaml"]
+    left = [
+        "ECERC_MODEL.pkl",
+        "curves.png",
+        "curves.svg",
+        "history.csv",
+        "predictions.csv",
+        "results.csv",
+        "settings.yaml",
+    ]
     assert sorted(p.name for p in out.iterdir() if p.name[0] != ".") == left
     call(tmp_path, place / "IEMOCAP" / "inference.py", "--checkpoints", out / "ECERC_MODEL.pkl")
 
@@ -372,6 +387,41 @@ def test_a_wrong_value_at_the_top_of_a_script(place, refused):
     script.write_text(script.read_text().replace("patience=20", "patiense=20"))
     assert "no hyperparameter is called 'patiense'" in refused(place / "EDITED", "train.py")
     shutil.rmtree(place / "EDITED")
+
+
+def test_calibrated(place, ran, run, tmp_path, monkeypatch):
+    """One temperature for each checkpoint, of the validation split, kept beside it; three averaged as an ensemble."""
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    words = ["inference.py", "--checkpoints", copy]
+    plain = ran(place / "MELD", *words, "--predictions", tmp_path / "a.csv")
+    printed = ran(place / "MELD", *words, "--predictions", tmp_path / "b.csv", "--calibrated")
+    a, b = (pd.read_csv(tmp_path / f"{name}.csv") for name in "ab")
+    columns = [column for column in a if column.startswith("log_prob")]
+    corpus = small_corpus("MELD", sizes=(12, 3, 5))
+    settings = TrainingSettings(**yaml.safe_load((run / "settings.yaml").read_text())["hyperparameters"])
+    network, valid = build_network(settings, corpus), Batches(corpus, "valid", 4, "cpu")
+    for name in ("ECERC_MODEL", "ECERC_MODEL_2", "ECERC_MODEL_3"):
+        kept = yaml.safe_load((copy / f"{name}.temperature.yaml").read_text())
+        part = a.checkpoint == f"{name}.pkl"
+        x, y = a.loc[part, columns].to_numpy() / kept["temperature"], b.loc[part, columns].to_numpy()
+        np.testing.assert_allclose(y, x - np.log(np.exp(x).sum(1, keepdims=True)), atol=1e-5)
+        load_released(network, copy / f"{name}.pkl")
+        log_prob, _ = evaluate(network, valid)
+        assert kept["temperature"] == pytest.approx(fit_temperature(log_prob.numpy(), valid.label.numpy()), rel=1e-4)
+        assert f"Temperature {kept['temperature']:.3f}, of the validation split of MELD" in printed
+    probability = sum(np.exp(a[a.checkpoint == name][columns].to_numpy()) for name in a.checkpoint.unique())
+    expected = scores(corpus.label[corpus.rows("test")], probability.argmax(1), corpus.classes)
+    assert (
+        f"(not the paper's protocol): accuracy {expected['accuracy']:.2f}, weighted F1 {expected['wf1']:.2f}" in plain
+    )
+
+    monkeypatch.setattr(common.scripts.confidence, "fit_temperature", None)  # is not called again
+    again = ran(place / "MELD", *words, "--calibrated")
+    assert again.count("Temperature") == 3
+    assert set(again.splitlines()) <= set(printed.splitlines())
+    with pytest.raises(TypeError):  # but for other settings
+        ran(place / "MELD", *words, "--calibrated", "--batch-size", 2)
 
 
 def test_a_loss_that_is_not_finite(place, inside, tmp_path, monkeypatch):
