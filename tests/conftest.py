@@ -6,6 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples each time where CI runs; elsewhere others each time, so that more is tried in the long run.
+settings.register_profile("ecerc", deadline=None, max_examples=40, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("ecerc")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

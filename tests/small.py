@@ -57,6 +57,12 @@ def one_batch_of(corpus, split="test"):
     return batch
 
 
+def outputs(network, corpus, size=100):
+    """Log-probabilities (U, C) of the test split, in batches of `size` dialogues."""
+    with torch.no_grad():
+        return torch.cat([network(batch) for batch in Batches(corpus, "test", size, "cpu")])
+
+
 def right_after_training(jobs):
     """Of each job (corpus, TrainingSettings with one seed): which test utterances a network gets right, in percent 0 or
     100, (U,), after its last epoch. Several jobs at a time.

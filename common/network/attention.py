@@ -54,7 +54,7 @@ class AttentionLayer(nn.Module):
         """Eq. 3 before the output map: (N or R, A)."""
         query = self.query(rows)
         both = linear(context, torch.cat([self.key.weight, self.value.weight]))
-        key, value = both.chunk(2, 1)
+        key, value = (history.remember(self, both) if history.remember else both).chunk(2, 1)
         results = []
         for grid in history.grids:
             parts = (self._heads(x, where) for x, where in ((query, grid.query), (key, grid.key), (value, grid.key)))
@@ -143,11 +143,11 @@ class AttentionBlock(nn.Module):
         return rows
 
 
-def sinusoid(length: int, width: int, columns: int) -> Tensor:
-    """Sinusoidal positions (length, columns), float32, of a table whose angles are those of `width` columns.
+def sinusoid(position: Tensor, width: int, columns: int) -> Tensor:
+    """Sinusoids of positions (n,): (n, columns), float32, of a table whose angles are those of `width` columns.
 
     Sine in even columns, cosine in odd ones, computed in float64.
     """
     column = torch.arange(columns, dtype=torch.float64)
-    angle = torch.arange(length, dtype=torch.float64)[:, None] / 10000 ** (2 * (column // 2) / width)
+    angle = position.double()[:, None] / 10000 ** (2 * (column // 2) / width)
     return torch.where(column % 2 == 0, angle.sin(), angle.cos()).float()

@@ -13,7 +13,7 @@ from common.data.batches import Batch
 from common.network.attention import AttentionBlock, sinusoid
 from common.network.dropout import Dropout
 from common.network.linear import Linear, linear
-from common.network.masks import history_masks
+from common.network.masks import Masks, history_masks
 from common.settings import NetworkSettings
 
 
@@ -90,14 +90,29 @@ class ECERC(nn.Module):
         `<block>_weights`, a list with (B, heads, L, L) per layer for the two encoders and the three routes that
         attend to the history.
         """
-        half = self.settings.precision == "bfloat16"
-        with torch.autocast(batch.text.device.type, torch.bfloat16, enabled=half, cache_enabled=False):
-            return self._log_probabilities(batch, trace, removed).float()
+        masks = history_masks(batch.layout, batch.speaker, self.settings.empty_history)
+        table = self._table(batch.layout.longest, batch.text.device) if self.settings.positions else None
+        return self.classify(batch, masks, table, trace, removed)
 
-    def _log_probabilities(self, batch, trace, removed):
+    def classify(
+        self, batch: Batch, masks: Masks, table: Tensor | None, trace: dict | None = None, removed: str | None = None
+    ) -> Tensor:
+        """`forward` with masks and positions given: `batch.layout.position` counts in the rows of `table`, see
+        `positions`; None where the network has none.
+        """
+        half, device = self.settings.precision == "bfloat16", self.classifier.weight.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=half, cache_enabled=False):
+            return self._log_probabilities(batch, masks, table, trace, removed).float()
+
+    def positions(self, position: Tensor) -> Tensor:
+        """What is added to features at each `position` (n,): (n, columns), the angles those of the width W of the
+        evidence features. There are W columns, or as many as there are event features where these are more.
+        """
+        return sinusoid(position, self.evidence_width, max(self.evidence_width, self.widths["event"]))
+
+    def _log_probabilities(self, batch, masks, table, trace, removed):
         settings, layout, n = self.settings, batch.layout, batch.layout.rows
         keep = {} if trace is None else trace
-        masks = history_masks(layout, batch.speaker, settings.empty_history)
 
         def attend(block, rows, history, *context):
             weights = None if trace is None else []
@@ -115,7 +130,7 @@ class ECERC(nn.Module):
             expand = torch.cat([torch.arange(n, device=behind.device), n + behind])
 
         # Evidence gating, eq. 1 and 8
-        mapped = torch.stack(self._mapped_evidence(batch, expand is not None), 1)
+        mapped = torch.stack(self._mapped_evidence(batch, table, expand is not None), 1)
         evidence_gate, evidence = (_expanded(x, expand) for x in self.evidence_gating(mapped))  # (R, D)
         evidence = self._drop(evidence, settings.evidence_dropout)
 
@@ -123,7 +138,8 @@ class ECERC(nn.Module):
         emotion_cause = attend("emotion_encoder", evidence, masks.history) if self.emotion_encoder else evidence
         event_cause = None
         if self.event_map:
-            event_cause = _expanded(self._map(self.event_map, batch.event, 0, layout, expand is not None), expand)
+            mapped = self._map(self.event_map, batch.event, 0, layout, table, expand is not None)
+            event_cause = _expanded(mapped, expand)
         if self.event_encoder:
             event_cause = attend("event_encoder", event_cause, masks.history)  # (R, d)
         keep.update(evidence_gate=evidence_gate, evidence=evidence)
@@ -178,7 +194,7 @@ class ECERC(nn.Module):
     def _drop(self, x, rate):
         return self.dropout(x, rate, self.training)
 
-    def _mapped_evidence(self, batch, padding):
+    def _mapped_evidence(self, batch, table, padding):
         """The features of each modality, mapped to width d: K of (N, d), or more rows as in `_map`."""
         features = {name: getattr(batch, name) for name in self.settings.modalities_in_use}
         if self.settings.modality_order == "released" and {"audio", "visual"} <= set(features):
@@ -186,35 +202,31 @@ class ECERC(nn.Module):
             features["audio"], features["visual"] = joined.split([self.widths["audio"], self.widths["visual"]], 1)
         mapped, first = [], 0
         for name, columns in features.items():
-            mapped.append(self._map(self.evidence_gating.maps[name], columns, first, batch.layout, padding))
+            mapped.append(self._map(self.evidence_gating.maps[name], columns, first, batch.layout, table, padding))
             first += self.widths[name]
         return mapped
 
-    def _map(self, linear_map, features, first_column, layout, padding):
+    def _map(self, linear_map, features, first_column, layout, table, padding):
         """`linear_map` of features (N, w) plus their positions: (N, d). With `padding` followed by what padding is
         mapped to at each position, (N + L, d), or without positions by one row for all padding, (N + 1, d).
 
         Padding has features of zero. The map is linear, so positions are mapped once per batch and added after it.
         """
         offset = linear_map.bias[None]
-        if self.settings.positions:
+        if table is not None:
             columns = slice(first_column, first_column + linear_map.in_features)
-            offset = linear_map(self._positions(layout.longest, features)[:, columns])  # (L, d)
+            offset = linear_map(table[:, columns])  # (L, d)
         mapped = linear(features, linear_map.weight)
-        shift = offset.index_select(0, layout.position[: layout.rows]) if self.settings.positions else offset
+        shift = offset if table is None else offset.index_select(0, layout.position[: layout.rows])
         mapped = mapped + shift
         return torch.cat([mapped, offset]) if padding else mapped
 
-    def _positions(self, length, like):
-        """The first `length` rows of the position table; its angles are those of the width W of the evidence features.
-
-        It has W columns, or as many as there are event features where these are more.
-        """
+    def _table(self, length, device):
+        """What is added at each of the first `length` positions."""
         for table in self._tables:
-            if len(table) >= length and table.device == like.device:
+            if len(table) >= length and table.device == device:
                 return table[:length]
-        columns = max(self.evidence_width, self.widths["event"])
-        table = sinusoid(max(length, 200), self.evidence_width, columns).to(like.device)
+        table = self.positions(torch.arange(max(length, 200))).to(device)
         self._tables.append(table)  # shorter ones stay: a CUDA graph may look at them
         return table[:length]
 

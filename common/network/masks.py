@@ -5,10 +5,11 @@ b dialogues of a group in a grid of n positions for keys and Q for queries; lett
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from common.data.layout import Empty, Group, Layout
 
@@ -17,10 +18,10 @@ from common.data.layout import Empty, Group, Layout
 class Grid:
     """A group in attention: rows of the queries (b, Q) and of the keys (b, n), and what is added to the scores,
     (b, 1, Q, n): 0 where a query may attend to a key, else -inf. A query without history may attend to any; its result
-    is not used.
+    is not used. `group`: None in live conversations.
     """
 
-    group: Group
+    group: Group | None
     query: Tensor
     key: Tensor
     bias: Tensor
@@ -31,7 +32,8 @@ class History:
     """H, S or C for a batch. `cell`: where the result of each query stands, see Layout. `empty`: queries without
     history, None under H. Under "released" these weigh all L positions of the padded dialogue alike, later turns and
     padding included, as `uniform` (L,) says, `whole` (B, L) being the rows; under "strict" (`uniform` None) their
-    result is zero.
+    result is zero. `remember`, in live conversations: takes an attention layer and keys and values of new rows,
+    (N, 2 A), and returns those of all rows, in which the grids' keys count.
     """
 
     grids: list[Grid]
@@ -39,6 +41,7 @@ class History:
     empty: Empty | None = None
     whole: Tensor | None = None
     uniform: Tensor | None = None
+    remember: Callable[[nn.Module, Tensor], Tensor] | None = None
 
     def spread(self, weights: list[Tensor], layout: Layout) -> Tensor:
         """Attention weights of each grid, (b, heads, Q, n), as (B, heads, L, L), zeros where there are none."""
@@ -78,9 +81,9 @@ def history_masks(layout: Layout, speaker: Tensor, empty_history: str) -> Masks:
         by = speaker[group.real]  # (b, n)
         same = by[:, :, None] == by[:, None, :]
         earlier = real & (keys[:, None] > keys)  # (b, n, n); nobody is his own other party
-        history.append(Grid(group, queries, group.real, _bias(real & (at[:, None] >= keys))))
-        self_party.append(Grid(group, group.real, group.real, _bias(earlier & same)))
-        cross_party.append(Grid(group, group.real, group.real, _bias(earlier & ~same)))
+        history.append(Grid(group, queries, group.real, bias_of(real & (at[:, None] >= keys))))
+        self_party.append(Grid(group, group.real, group.real, bias_of(earlier & same)))
+        cross_party.append(Grid(group, group.real, group.real, bias_of(earlier & ~same)))
     everywhere = {"whole": layout.whole, "uniform": layout.uniform} if released else {}
     return Masks(
         History(history, layout.cell if released else layout.real_cell),
@@ -89,7 +92,7 @@ def history_masks(layout: Layout, speaker: Tensor, empty_history: str) -> Masks:
     )
 
 
-def _bias(allowed):
-    """What is added to the scores, (b, 1, Q, n)."""
+def bias_of(allowed: Tensor) -> Tensor:
+    """What is added to the scores, (b, 1, Q, n), where `allowed` (b, Q, n) says what a query may attend to."""
     allowed = allowed | ~allowed.any(-1, keepdim=True)
     return torch.zeros_like(allowed, dtype=torch.float32).masked_fill_(~allowed, -math.inf)[:, None]

@@ -66,7 +66,7 @@ def released_state(network: ECERC) -> OrderedDict[str, torch.Tensor]:
     """
     ours = network.state_dict()
     width = network.evidence_width
-    state = OrderedDict({_TABLE: sinusoid(TABLE_POSITIONS, width, width)[None]})
+    state = OrderedDict({_TABLE: sinusoid(torch.arange(TABLE_POSITIONS), width, width)[None]})
     state.update({_UNUSED_NORM[0]: torch.ones(width), _UNUSED_NORM[1]: torch.zeros(width)})
     state.update({released_name(name): tensor.detach().to("cpu", copy=True) for name, tensor in ours.items()})
     return state

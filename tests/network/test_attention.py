@@ -115,7 +115,7 @@ def test_own_position_is_the_value_alone_and_dropout_drops_whole_heads():
 
 
 def test_a_sinusoid_by_its_formula():
-    table = sinusoid(50, 7, 9)
+    table = sinusoid(torch.arange(50), 7, 9)
     assert table.dtype == torch.float32
     for p in (0, 1, 49):
         for j in range(9):

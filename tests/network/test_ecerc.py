@@ -1,63 +1,11 @@
-"""Properties of the whole network: what it may and may not see, lengths, orders, intermediate results."""
+"""The whole network: what it may and may not see, lengths, orders, intermediate results."""
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from common.data.batches import Batches
-from tests.small import WIDTHS, one_batch_of, random_corpus, small_network
+from tests.small import WIDTHS, one_batch_of, outputs, random_corpus, small_network
 
 LENGTHS = [5, 1, 8, 3, 2]
-
-
-def outputs(network, corpus, size=100):
-    with torch.no_grad():
-        return torch.cat([network(batch) for batch in Batches(corpus, "test", size, "cpu")])
-
-
-conversations = st.fixed_dictionaries(
-    {
-        "lengths": st.lists(st.integers(1, 12), min_size=1, max_size=6),
-        "speakers": st.integers(1, 5),
-        "classes": st.integers(2, 7),
-        "seed": st.integers(0, 10**6),
-    }
-)
-networks = st.fixed_dictionaries({"positions": st.booleans(), "layers": st.sampled_from([1, 2])})
-several = settings(max_examples=40, deadline=None, derandomize=True)
-
-
-@several
-@given(conversations, networks, st.data())
-def test_strict_sees_no_later_turn(made_of, network, data):
-    """Everything about the turns from some turn on changes; no earlier output does, nor one of another dialogue."""
-    corpus, changed = random_corpus(**made_of), random_corpus(**made_of)
-    dialogue = data.draw(st.integers(0, len(corpus.ids) - 1))
-    first, end = corpus.offset[dialogue : dialogue + 2]
-    at = data.draw(st.integers(first, end - 1))
-    for name in WIDTHS:
-        getattr(changed, name)[at:end] += 1
-    changed.speaker[at:end] = (changed.speaker[at:end] + 1) % 7
-    net = small_network(corpus, empty_history="strict", **network)
-    different = (outputs(net, corpus) - outputs(net, changed)).abs().amax(1) > 1e-5
-    assert not different[:at].any()
-    assert different[at:end].all()
-    assert not different[end:].any()
-
-
-@several
-@given(conversations, networks, st.integers(1, 3), st.integers(13, 40))
-def test_strict_depends_neither_on_the_batch_nor_on_padding(made_of, network, size, longer):
-    corpus = random_corpus(**made_of)
-    padded = random_corpus(**made_of | {"lengths": [*made_of["lengths"], longer]})
-    n = len(corpus.label)
-    for name in (*WIDTHS, "speaker"):
-        getattr(padded, name)[:n] = getattr(corpus, name)
-    net = small_network(corpus, empty_history="strict", **network)
-    together = outputs(net, corpus)
-    torch.testing.assert_close(outputs(net, corpus, size), together, rtol=0, atol=1e-5)
-    torch.testing.assert_close(outputs(net, padded)[:n], together, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("positions", [False, True])

@@ -42,3 +42,13 @@ def test_feed_forward_values_and_gradients_are_those_of_torch(rows):
     ours, theirs = (torch.autograd.grad(y, inputs, upstream) for y in (found, expected))
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(8, 1), (1, 8)])
+def test_weights_of_one_row_or_column_are_left_to_torch(shape, monkeypatch):
+    """oneDNN damages the heap with these, if only after thousands of products, and training then crashes anywhere."""
+    monkeypatch.setattr(torch.Tensor, "to_mkldnn", None)
+    x, weight = torch.randn(4, shape[1]), torch.randn(shape)
+    torch.testing.assert_close(linear(x, weight), x @ weight.T)
+    parts = Linear(1, 8), Linear(8, 1)
+    torch.testing.assert_close(feed_forward(x[:, :1].contiguous(), *parts), parts[1](parts[0](x[:, :1]).relu()))

@@ -1,0 +1,244 @@
+"""Live conversations: the emotion of an utterance as soon as it is there, each step linear in what came before.
+
+All that is needed of earlier utterances are their keys and values in the attention layers. These are kept, layer by
+layer, in one memory for all conversations: row 0 is nothing, zeros, which queries without history attend to; then comes
+a row for each utterance, in any order. N new utterances, Q of them in one conversation of n utterances by now; b
+conversations in a grid; A = heads · head width.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from common.data.batches import Batch
+from common.data.corpus import FEATURES
+from common.errors import InputError
+from common.network.attention import AttentionLayer
+from common.network.ecerc import ECERC
+from common.network.masks import Grid, History, Masks, bias_of
+from common.settings import NetworkSettings
+
+FEW = 15  # conversations of up to so many utterances share a grid
+
+
+def _none():
+    return np.empty(0, np.int64)
+
+
+@dataclass(frozen=True)
+class _Conversation:
+    """`numbers`: speaker to number. `speaker`, `row` (n,): of each utterance its speaker's number and its row."""
+
+    numbers: dict[Hashable, int] = field(default_factory=dict)
+    speaker: np.ndarray = field(default_factory=_none)
+    row: np.ndarray = field(default_factory=_none)
+
+    def extended(self, speakers, row):
+        """With utterances of `speakers` in rows `row` (Q,) behind."""
+        numbers = dict(self.numbers)
+        new = [numbers.setdefault(name, len(numbers)) for name in speakers]
+        return _Conversation(numbers, np.append(self.speaker, new), np.append(self.row, row))
+
+
+@dataclass(frozen=True)
+class _Turns:
+    """What the network asks of a Layout, for new utterances: `rows` N, `position` (N,) in the position table."""
+
+    rows: int
+    position: Tensor
+
+
+class Live:
+    """Conversations under way, any number of them, which `network` classifies utterance by utterance.
+
+    The log-probabilities are those that it gives for whole conversations, within rounding (1e-5). It is put into
+    evaluation mode, and its weights may not change any more. Raises InputError where its empty history is "released":
+    then an output depends on later turns.
+    """
+
+    def __init__(self, network: ECERC):
+        if network.settings.empty_history != "strict":
+            raise InputError(
+                f"live conversations: the network has --empty-history {network.settings.empty_history}, where outputs "
+                "depend on later turns; expected strict; build it, and better train it too, with that"
+            )
+        self.network = network.eval()
+        self._device = network.classifier.weight.device
+        self._conversations: dict[Hashable, _Conversation] = {}
+        self._memory: dict[AttentionLayer, Tensor] = {}  # (capacity, 2 A) each
+        self._capacity, self._free = 1, _none()
+
+    @property
+    def lengths(self) -> dict[Hashable, int]:
+        """The conversations under way, and the number of utterances of each."""
+        return {name: len(conversation.row) for name, conversation in self._conversations.items()}
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        conversations: Iterable[Hashable],
+        speakers: Iterable[Hashable],
+        *,
+        text: ArrayLike | Tensor | None = None,
+        event: ArrayLike | Tensor | None = None,
+        audio: ArrayLike | Tensor | None = None,
+        visual: ArrayLike | Tensor | None = None,
+    ) -> Tensor:
+        """Log-probabilities (N, C) of the next N utterances, on the network's device.
+
+        `conversations`, `speakers`: names or numbers, one for each utterance. A conversation begins with its first
+        utterance; several utterances of one stand in their order. Features are (N, width) each; those that the
+        network does not use may be left out. Raises InputError where sizes do not fit; then nothing has changed.
+        """
+        ids, names = _plain(conversations), _plain(speakers)
+        if len(ids) != len(names):
+            raise InputError(
+                f"live conversations: found {len(names)} speakers for {len(ids)} utterances; expected one for each"
+            )
+        features = self._checked(dict(zip(FEATURES, (text, event, audio, visual), strict=True)), len(ids))
+        if len(ids) > len(self._free):
+            grown = max(2 * self._capacity, self._capacity + len(ids))
+            self._free = np.append(self._free, np.arange(self._capacity, grown))
+            self._capacity = grown
+        rows, free = np.split(self._free, [len(ids)])
+
+        turns, position = defaultdict(list), np.empty(len(ids), np.int64)
+        for i, name in enumerate(ids):
+            turns[name].append(i)
+        now = {}
+        for name, at in turns.items():
+            before = self._conversations.get(name, _Conversation())
+            position[at] = len(before.row) + np.arange(len(at))
+            now[name] = before.extended([names[i] for i in at], rows[at])
+
+        network, count = self.network, torch.arange(len(ids), device=self._device)
+        batch = Batch(**features, label=None, speaker=None, rows=None, layout=_Turns(len(ids), count))
+        table = network.positions(torch.from_numpy(position)).to(self._device) if network.settings.positions else None
+        log_prob = network.classify(batch, self._masks([(turns[name], now[name]) for name in now], rows), table)
+        self._conversations |= now
+        self._free = free
+        return log_prob
+
+    def end(self, conversation: Hashable) -> None:
+        """Forget a conversation; its memory goes to others. Raises KeyError where it is not under way."""
+        self._free = np.append(self._free, self._conversations.pop(conversation).row)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The conversations under way, as tensors on the CPU and their names and speakers, for `torch.save`.
+
+        `torch.load` reads it back with `weights_only=True` where these are numbers, strings, or tuples of them.
+        """
+        rows = np.concatenate([_none(), *(conversation.row for conversation in self._conversations.values())])
+        rows = torch.from_numpy(rows).to(self._device)
+        return {
+            "network": self._fingerprint(),
+            "conversations": {
+                name: {"speakers": list(conversation.numbers), "speaker": torch.from_numpy(conversation.speaker)}
+                for name, conversation in self._conversations.items()
+            },
+            "memory": {
+                name: self._memory[layer].index_select(0, rows).cpu()
+                for name, layer in self.network.named_modules()
+                if layer in self._memory
+            },
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with the conversations of a `state_dict`, in place of those under way.
+
+        Raises InputError where it is of a network with other weights or settings.
+        """
+        if state.get("network") != self._fingerprint():
+            raise InputError(
+                "live conversations: the state is of a network with other weights or settings; load it into one with "
+                "the same checkpoint and the same settings, or begin anew"
+            )
+        conversations, used = {}, 1
+        for name, saved in state["conversations"].items():
+            numbers = {speaker: number for number, speaker in enumerate(saved["speakers"])}
+            rows = np.arange(used, used + len(saved["speaker"]))
+            conversations[name] = _Conversation(numbers, saved["speaker"].numpy(), rows)
+            used += len(rows)
+        memory = {name: F.pad(tensor, (0, 0, 1, 0)).to(self._device) for name, tensor in state["memory"].items()}
+        self._conversations, self._capacity, self._free = conversations, used, _none()
+        self._memory = {self.network.get_submodule(name): tensor for name, tensor in memory.items()}
+
+    def _checked(self, features, count):
+        """The features that the network uses as tensors, None for the others."""
+        network = self.network
+        used = (*network.settings.modalities_in_use, *(["event"] if network.event_map else []))
+        for name in used:
+            found, expected = tuple(np.shape(features[name])), (count, network.widths[name])
+            if found != expected:
+                raise InputError(
+                    f"live conversations: {name} has shape {found}; expected {expected}, a row for each utterance"
+                )
+        return {
+            name: torch.as_tensor(x, dtype=torch.float32, device=self._device) if name in used else None
+            for name, x in features.items()
+        }
+
+    def _masks(self, parts, rows):
+        """H, S and C of Figure 3 for new utterances in `rows` (N,) of the memory.
+
+        `parts`: of each conversation the places of its new utterances among these (Q), and the conversation by now.
+        """
+        groups = defaultdict(list)
+        for at, conversation in parts:  # of similar size, so that little of a grid is empty
+            groups[len(at).bit_length(), max(len(conversation.row), FEW).bit_length()].append((at, conversation))
+        grids, cell, first = ([], [], []), np.empty(len(rows), np.int64), 0
+        for group in groups.values():
+            most, longest = (max(sizes) for sizes in zip(*((len(at), len(c.row)) for at, c in group), strict=True))
+            query, before = np.zeros((len(group), most), np.int64), np.zeros((len(group), 1), np.int64)
+            key, speaker = np.zeros((len(group), 1 + longest), np.int64), np.zeros((len(group), longest), np.int64)
+            for i, (at, conversation) in enumerate(group):
+                n = len(conversation.row)
+                query[i, : len(at)], before[i] = at, n - len(at)
+                key[i, 1 : n + 1], speaker[i, :n] = conversation.row, conversation.speaker
+                cell[at] = first + np.arange(len(at))
+                first += most
+            query, before, key, speaker = (torch.from_numpy(x).to(self._device) for x in (query, before, key, speaker))
+            position = before + torch.arange(most, device=self._device)  # (b, Q)
+            own = speaker.gather(1, position.clamp(max=longest - 1))
+            same = own[:, :, None] == speaker[:, None]  # (b, Q, n)
+            key_position = torch.arange(longest, device=self._device)
+            earlier = position[:, :, None] > key_position
+            for grid, allowed in zip(
+                grids, (position[:, :, None] >= key_position, earlier & same, earlier & ~same), strict=True
+            ):
+                nothing = ~allowed.any(2, keepdim=True)
+                grid.append(Grid(None, query, key, bias_of(torch.cat([nothing, allowed], 2))))
+        cell, rows = (torch.from_numpy(x).to(self._device) for x in (cell, rows))
+        return Masks(*(History(grid, cell, remember=lambda layer, x: self._remember(layer, x, rows)) for grid in grids))
+
+    def _remember(self, layer, new, rows):
+        """Put keys and values (N, 2 A) of new utterances into `rows` of a layer's memory; returns all of it."""
+        memory = self._memory.get(layer, new.new_zeros(1, new.shape[1]))
+        if len(memory) < self._capacity:
+            memory = F.pad(memory, (0, 0, 0, self._capacity - len(memory)))
+        self._memory[layer] = memory.index_copy_(0, rows, new)
+        return memory
+
+    def _fingerprint(self):
+        """SHA-256 of the network's weights and of all settings that its outputs depend on."""
+        settings = self.network.settings
+        digest = hashlib.sha256()
+        for f in fields(NetworkSettings):
+            if "dropout" not in f.name:
+                digest.update(f"{f.name}: {getattr(settings, f.name)}\n".encode())
+        for name, tensor in self.network.state_dict().items():
+            digest.update(name.encode() + tensor.cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+
+def _plain(values):
+    """A list of what one can tell apart by ==: numbers in arrays and tensors become Python's own."""
+    return [value.item() if hasattr(value, "item") else value for value in values]

@@ -1,0 +1,236 @@
+"""Live conversations against the batch results of the whole conversations."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.data.corpus import FEATURES
+from common.data.meld import CLASSES
+from common.errors import InputError
+from common.experiments.variants import TABLES, VARIANTS
+from common.network import streaming
+from common.network.ecerc import ECERC
+from common.network.released import save_released
+from common.network.streaming import Live
+from common.settings import NetworkSettings
+from tests.network.test_properties import close, conversations, networks
+from tests.small import WIDTHS, outputs, random_corpus, small_network
+
+ROWS = dict.fromkeys(name for table in "4567" for name in TABLES[table].rows)
+README = Path(__file__).resolve().parents[2] / "README.md"
+
+
+def strict(corpus, **settings):
+    return small_network(corpus, empty_history="strict", **settings)
+
+
+def calls(corpus, seed=0, most=7):
+    """All utterances, conversations mixed at random, in calls of up to `most`: lists of rows of the corpus."""
+    rng = np.random.default_rng(seed)
+    dialogue = rng.permutation(np.repeat(np.arange(len(corpus.ids)), corpus.lengths))
+    row = np.empty_like(dialogue)
+    row[np.argsort(dialogue, kind="stable")] = np.arange(len(row))
+    while len(row):
+        now, row = np.split(row, [rng.integers(1, most, endpoint=True)])
+        yield now
+
+
+def feed(live, corpus, rows):
+    """Log-probabilities of the utterances `rows`; conversations go by their ids, speakers by their names."""
+    dialogue = np.searchsorted(corpus.offset, rows, side="right") - 1
+    names = [corpus.speakers[speaker] for speaker in corpus.speaker[rows]]
+    return live([corpus.ids[i] for i in dialogue], names, **{name: getattr(corpus, name)[rows] for name in FEATURES})
+
+
+def fed(live, corpus, parts):
+    """Log-probabilities (U, C) of all utterances, fed as `parts` says."""
+    found = torch.full((len(corpus.label), len(corpus.classes)), torch.nan)
+    for rows in parts:
+        found[rows] = feed(live, corpus, rows)
+    return found
+
+
+@given(conversations, networks, st.integers(0, 2**32), st.sampled_from([1, 3, 10, 100]))
+def test_any_conversations_in_any_calls(made_of, network, seed, most):
+    corpus = random_corpus(**made_of)
+    net = strict(corpus, **network)
+    live = Live(net)
+    close(fed(live, corpus, calls(corpus, seed, most)), outputs(net, corpus))
+    assert live.lengths == dict(zip(corpus.ids, corpus.lengths, strict=True))
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("variant", ROWS)
+def test_every_variant(variant, layers):
+    """Features that a variant does not use need not be given."""
+    corpus = random_corpus([5, 1, 40, 18], speakers=4)
+    net = strict(corpus, layers=layers, positions=True, modality_order="released", **VARIANTS[variant])
+    expected, live = outputs(net, corpus), Live(net)
+    close(fed(live, corpus, calls(corpus)), expected)
+    used = [*net.settings.modalities_in_use, *(["event"] if "text" in net.settings.modalities_in_use else [])]
+    close(live(["new"], [0], **{name: getattr(corpus, name)[:1] for name in used}), expected[:1])
+
+
+def test_a_long_conversation_beside_others():
+    """1,500 turns, longer than any position table, in calls of very different size."""
+    corpus = random_corpus([1500, 3, 60], speakers=2)
+    net = strict(corpus, positions=True)
+    parts = [range(700), [*range(700, 1000), 1500, *range(1503, 1550)], *([row] for row in range(1000, 1020))]
+    parts += [[1501, *range(1020, 1500), 1502], range(1550, 1563)]
+    close(fed(Live(net), corpus, map(list, parts)), outputs(net, corpus))
+
+
+def test_a_step_is_linear_in_what_came_before(monkeypatch):
+    """Numbers of scores, and of rows that go through a layer, also beside conversations of other length."""
+    corpus = random_corpus([1000] + 50 * [1])
+    net, cells, rows = strict(corpus), [], []
+
+    def counted(allowed):
+        cells.append(allowed.numel())
+        return bias_of(allowed)
+
+    bias_of = streaming.bias_of
+    monkeypatch.setattr(streaming, "bias_of", counted)
+    for module in net.modules():
+        if isinstance(module, streaming.AttentionLayer):
+            module.register_forward_hook(lambda module, given, found: rows.append(len(found)))
+    live = Live(net)
+    for n in (10, 100, 999):
+        feed(live, corpus, list(range(sum(live.lengths.values()), n)))
+        cells.clear()
+        rows.clear()
+        feed(live, corpus, [n])
+        assert sum(cells) == 3 * (1 + n + 1)
+        assert set(rows) == {1}
+        live.end(corpus.ids[0])
+        feed(live, corpus, list(range(n)))
+    cells.clear()
+    feed(live, corpus, [999, *range(1000, 1050)])
+    assert sum(cells) == 3 * (1001 + 50 * 2)
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 2**32), st.sampled_from([1, 2]), st.booleans())
+def test_saved_and_restored_in_the_middle(tmp_path_factory, seed, layers, positions):
+    """In a file that holds no code, into another copy of the network; conversations ended in between are not there."""
+    path = tmp_path_factory.getbasetemp() / "live.pt"
+    corpus, gone = random_corpus([6, 1, 20, 4], seed=seed % 100), random_corpus([9, 8])
+    corpus.ids[:] = ["a", 1, ("room", 2), -3]
+    corpus.speakers[:] = ["Ann", 7, ("x", 1)]
+    parts = list(calls(corpus, seed))
+    cut = seed % (len(parts) + 1)
+    before, after = (Live(strict(corpus, layers=layers, positions=positions)) for _ in range(2))
+    feed(before, gone, [0, 9])
+    found = fed(before, corpus, parts[:cut])
+    before.end("d1")
+    feed(after, gone, [0, 9, 10])  # forgotten with what is loaded
+    torch.save(before.state_dict(), path)
+    after.load_state_dict(torch.load(path, weights_only=True))
+    assert after.lengths == before.lengths
+    rest = fed(after, corpus, parts[cut:])
+    expected = outputs(before.network, corpus)
+    close(torch.where(found.isnan(), rest, found), expected)
+    close(torch.where(found.isnan(), fed(before, corpus, parts[cut:]), found), expected)  # the first goes on, too
+    close(feed(after, gone, [1, 2]), outputs(before.network, gone)[1:3])
+
+
+def test_a_state_of_another_network_is_refused():
+    corpus = random_corpus([3])
+    first = Live(strict(corpus))
+    feed(first, corpus, [0, 1])
+    state = first.state_dict()
+    others = [strict(corpus, seed=1), strict(corpus, positions=True), strict(corpus, heads=1, head_width=8)]
+    for net in others:
+        live = Live(net)
+        with pytest.raises(InputError, match="of a network with other weights or settings") as error:
+            live.load_state_dict(state)
+        assert "\n" not in str(error.value)
+        assert live.lengths == {}
+    same = Live(strict(corpus, evidence_dropout=0.3))  # which computes the same
+    same.load_state_dict(state)
+    close(feed(same, corpus, [2]), outputs(same.network, corpus)[2:])
+
+
+def test_released_history_is_refused():
+    with pytest.raises(InputError, match=r"--empty-history released.*expected strict") as error:
+        Live(small_network(random_corpus([2])))
+    assert "\n" not in str(error.value)
+
+
+def test_ended_conversations_leave_nothing_behind():
+    """Neither in later ones of the same name, nor in memory; nor do NaN features of others that were there."""
+    corpus = random_corpus([6, 4])
+    live, sizes = Live(strict(corpus)), []
+    expected = outputs(live.network, corpus)
+    for _ in range(30):
+        ill = {name: np.full((2, width), np.nan, np.float32) for name, width in WIDTHS.items()}
+        assert live(["ill", "ill"], ["Ann", "Bob"], **ill).isnan().all()
+        close(fed(live, corpus, calls(corpus)), expected)
+        for name in live.lengths:
+            live.end(name)
+        sizes.append(sum(memory.numel() for memory in live._memory.values()))
+    assert live.lengths == {}
+    assert sizes[-1] == sizes[0]
+    with pytest.raises(KeyError):
+        live.end("d0")
+
+
+@pytest.mark.parametrize("kind", [list, np.array, torch.tensor, lambda x: [torch.tensor(i) for i in x]])
+def test_names_are_numbers_or_words(kind):
+    """A number is the same one in a list, an array and a tensor."""
+    corpus = random_corpus([7], speakers=3)
+    live = Live(strict(corpus))
+    for row in range(7):
+        features = {name: torch.tensor(getattr(corpus, name)[[row]]) for name in WIDTHS}
+        found = live(kind([5]), kind(corpus.speaker[[row]].tolist()), **features)
+        close(found, outputs(live.network, corpus)[[row]])
+    assert live.lengths == {5: 7}
+
+
+def test_what_does_not_fit_is_named_and_changes_nothing(monkeypatch):
+    corpus = random_corpus([9])
+    live = Live(strict(corpus, modality_order="released"))
+    expected = outputs(live.network, corpus)
+    feed(live, corpus, [0, 1])
+    good = {name: getattr(corpus, name)[[2]] for name in FEATURES}
+    swapped = good | {"audio": good["visual"], "visual": good["audio"]}
+    for speakers, features, message in (
+        (["a", "b"], good, "found 2 speakers for 1 utterances"),
+        (["a"], swapped, r"audio has shape \(1, 5\); expected \(1, 7\)"),
+        (["a"], good | {"event": None}, r"event has shape \(\); expected \(1, 10\)"),
+        (["a"], good | {"text": good["text"][0]}, r"text has shape \(12,\); expected \(1, 12\)"),
+    ):
+        with pytest.raises(InputError, match=message) as error:
+            live(["d0"], speakers, **features)
+        assert "\n" not in str(error.value)
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):  # half way through the network
+        patch.setattr(live.network.classifier, "forward", lambda x: 1 / 0)
+        feed(live, corpus, [4, 5, 6])
+    assert live.lengths == {"d0": 2}
+    close(fed(live, corpus, [[2], [3, 4], list(range(5, 9))])[2:], expected[2:])
+
+
+def test_bfloat16_is_near():
+    corpus = random_corpus([5, 20])
+    live = Live(strict(corpus, precision="bfloat16"))
+    found = fed(live, corpus, calls(corpus))
+    assert found.dtype == torch.float32
+    assert 0 < (found - outputs(strict(corpus), corpus)).abs().max() < 0.1
+
+
+def test_the_example_of_the_readme(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (example,) = (code for code in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL) if "Live(" in code)
+    widths = {"text": 1024, "event": 1024, "audio": 300, "visual": 342}
+    (tmp_path / "MELD").mkdir()
+    save_released(ECERC(NetworkSettings(), widths, len(CLASSES)), tmp_path / "MELD" / "ECERC_MODEL.pkl")
+    exec(example, {})
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first in CLASSES
+    assert second == "torch.Size([3, 7])"
+    assert third == "{'room 2': 2}"
