@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # one thread each, as there is a worker for each core; before torch is imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # The same examples each time where CI runs; elsewhere others each time, so that more is tried in the long run.
 settings.register_profile("ecerc", deadline=None, max_examples=40, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("ecerc")
