@@ -7,10 +7,9 @@ from tests.browser import browser
 
 # name: colour scheme, width and height of the window, what is at its top
 VIEWS = {
-    "report_light": ("light", 1280, 1000, "h1"),
-    "calibration_light": ("light", 1280, 1000, "#calibration"),
-    "explorer_light": ("light", 1280, 1000, "#explorer"),
-    "explorer_dark": ("dark", 1280, 1000, "#explorer"),
+    "report_light": ("light", 1200, 900, "h1"),
+    "report_dark": ("dark", 1200, 900, "#calibration"),
+    "explorer_light": ("light", 1200, 900, "#explorer"),
     "explorer_phone": ("light", 390, 844, "#heading"),
 }
 

@@ -73,10 +73,9 @@ function showDialogue() {
 function turnItem(turn, t) {
   const one = result(shown.dialogue, t);
   const { gate_mean: mean } = data.checkpoints[shown.checkpoint];
-  const wrong = isWrong(shown.dialogue, t);
   const verdict = make("span", { class: "verdict" }, turn.label < 0 ? "" : `label ${classes[turn.label]}, `,
     "predicted ", make("b", {}, classes[one.prediction]), ` ${percent(one.probability[one.prediction])} `);
-  if (wrong) verdict.append(make("span", { class: "badge" }, "✗ wrong"));
+  if (isWrong(shown.dialogue, t)) verdict.append(make("span", { class: "badge" }, "✗ wrong"));
   const button = make("button", { type: "button", "aria-expanded": "false", "aria-controls": `details-${t}` },
     make("span", { class: "who" }, `${t + 1} · speaker ${turn.speaker}`), " ",
     make("span", { class: "sentence" }, turn.sentence || "(no sentence)"), verdict);
@@ -84,7 +83,7 @@ function turnItem(turn, t) {
     location.hash = address(shown.dialogue, shown.turn === t ? -1 : t);
     show();
   });
-  return make("li", { class: wrong ? "turn wrong" : "turn", "data-turn": t },
+  return make("li", { class: "turn", "data-turn": t },
     make("div", { class: "lanes" }, ...routes.map((route) => make("span", { "data-route": route }))),
     button,
     make("div", { class: "minis", "aria-hidden": "true" },
@@ -122,7 +121,7 @@ function attended(t) {
   const looked = { released: "; looked evenly at the whole padded dialogue", strict: "; looked at nothing" };
   return routes.map((route) => {
     const weights = data.checkpoints[shown.checkpoint].attention[shown.dialogue][route][t];
-    if (weights === null) return [spaced(route), `no history${looked[data.empty_history] ?? ""}`];
+    if (weights === null) return [spaced(route), `no history${looked[data.empty_history]}`];
     const pairs = weights.map((weight, k) => [weight, k === t ? "this turn" : `turn ${k + 1}`]);
     const sorted = pairs.filter(([weight]) => weight > 0).sort((a, b) => b[0] - a[0]);
     return [spaced(route), sorted.map(([weight, turn]) => `${turn} ${percent(weight)}`).join(", ")];

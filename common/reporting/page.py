@@ -58,7 +58,7 @@ def _explorer(data):
         ]
         checkpoints.append({"turns": _short(turns), "attention": attention, "gate_mean": _short(part["gate_mean"])})
     kept = {name: data[name] for name in ("classes", "modalities", "routes", "dialogues")}
-    return kept | {"checkpoints": checkpoints, "empty_history": data["about"]["settings"].get("empty_history")}
+    return kept | {"checkpoints": checkpoints, "empty_history": data["about"]["settings"]["empty_history"]}
 
 
 def _prediction(turn):
