@@ -1,0 +1,118 @@
+"""The report as one HTML page that needs no network: tables and diagrams by a template, the explorer by a script in it.
+
+`page.html` is the template; `page.css`, `page_draw.js` and `page.js` go into it as they are, and the data of the
+explorer as JSON.
+"""
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from urllib.parse import urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+HERE = Path(__file__).parent
+ERRORS = 20  # most confident errors shown
+
+
+def report_page(data: dict) -> str:
+    """The HTML page of a report.
+
+    `data` holds JSON types only: texts (title, about, note), names (classes, modalities, routes), summary, ensemble,
+    dialogues, and per checkpoint scores, calibration, groups, agreement, turns and attention, as
+    `common.reporting.analysis` makes them. Sentences and names may hold anything; in the page they are text.
+    """
+    page = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: "–" if value is None else value,
+    )
+    page.filters |= {"number": _number, "words": _words}
+    style, *scripts = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page_draw.js", "page.js"))
+    script = "".join(scripts)
+    policy = f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'"
+    html = page.get_template("page.html").render(
+        data,
+        policy=policy,
+        style=Markup(style),
+        script=Markup(script),
+        errors=[_errors(data, index) for index in range(len(data["checkpoints"]))],
+        explorer=Markup(_json(_explorer(data))),
+    )
+    return html.encode("utf-8", "replace").decode()  # text may hold halves of characters, which no file can
+
+
+def _explorer(data):
+    """What the script needs of `data`, in few characters. Predictions are taken before numbers are rounded."""
+    checkpoints = []
+    for part in data["checkpoints"]:
+        turns = [turn | {"prediction": _prediction(turn)} for turn in part["turns"]]
+        attention = [
+            {route: [row and _trimmed(row) for row in rows] for route, rows in _short(dialogue).items()}
+            for dialogue in part["attention"]
+        ]
+        checkpoints.append({"turns": _short(turns), "attention": attention, "gate_mean": _short(part["gate_mean"])})
+    kept = {name: data[name] for name in ("classes", "modalities", "routes", "dialogues")}
+    return kept | {"checkpoints": checkpoints, "empty_history": data["about"]["settings"]["empty_history"]}
+
+
+def _prediction(turn):
+    return max(range(len(turn["probability"])), key=turn["probability"].__getitem__)
+
+
+def _errors(data, index):
+    """The wrong predictions of a checkpoint with the highest probability, that one first, each with its address."""
+    places = [(d, k, turn) for d in data["dialogues"] for k, turn in enumerate(d["turns"], 1)]
+    found = []
+    for (dialogue, k, said), turn in zip(places, data["checkpoints"][index]["turns"], strict=True):
+        prediction = _prediction(turn)
+        if said["label"] not in (-1, prediction):
+            place = {"dialogue": dialogue["id"], "turn": k}
+            error = {
+                "address": urlencode(place | ({"checkpoint": index + 1} if index else {})),
+                "prediction": prediction,
+            }
+            found.append(place | said | error | {"probability": turn["probability"][prediction]})
+    return sorted(found, key=lambda error: -error["probability"])[:ERRORS]
+
+
+def _short(value):
+    """`value` with all its numbers rounded to three decimals."""
+    if isinstance(value, dict):
+        return {name: _short(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_short(part) for part in value]
+    if isinstance(value, float):
+        value = round(value, 3)
+        return int(value) if value == int(value) else value
+    return value
+
+
+def _trimmed(row):
+    """`row` without the zeros at its end: the turns that come later."""
+    return row[: max((k for k, weight in enumerate(row, 1) if weight), default=0)]
+
+
+def _json(value):
+    """`value` as ASCII JSON that can stand in a script element, whatever its strings hold."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.translate({ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&"})
+
+
+def _hash(text):
+    """The name by which a content security policy lets `text` in as style or script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _number(value, digits=2):
+    return "–" if value is None else f"{round(value, digits) + 0:,.{digits}f}".replace("-", "−")  # + 0: no −0.00
+
+
+def _words(value):
+    """A value of `about` as text: "name value" pairs of a dict, anything else as it is."""
+    return ", ".join(f"{name} {part}" for name, part in value.items()) if isinstance(value, dict) else value

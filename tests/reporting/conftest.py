@@ -1,0 +1,66 @@
+"""The report in a headless Chromium, for the tests of this folder."""
+
+import numpy as np
+import pytest
+
+from common.reporting.page import report_page
+from tests.browser import CHROMIUM, browser
+from tests.reporting.made_up import HOSTILE, made_up, some_dialogues
+
+
+@pytest.fixture(scope="session")
+def data():
+    """Data of a report with hostile sentences, speakers and ids, a turn without label, two checkpoints."""
+    dialogues = some_dialogues([8, 3, 12, 1, 20, *[2] * 110], seed=3)
+    for turn, sentence in zip(dialogues[0]["turns"], HOSTILE, strict=False):
+        turn["sentence"] = sentence
+    dialogues[1]["turns"][1] |= {"sentence": "", "label": -1, "speaker": "<i>&Ünal"}
+    dialogues[3]["id"] = "Ses05_F&impro=03#%<b>"
+    return made_up(dialogues, checkpoints=2, seed=5)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium (Debian: apt-get install chromium)")
+    with browser() as chromium:
+        yield chromium
+
+
+@pytest.fixture(scope="session")
+def address(data, tmp_path_factory):
+    file = tmp_path_factory.mktemp("report") / "report.html"
+    file.write_text(report_page(data), encoding="utf-8")
+    return file.as_uri()
+
+
+@pytest.fixture(scope="session")
+def meld_sized(tmp_path_factory):
+    """A report on as many dialogues and utterances as MELD's test split has, with three checkpoints."""
+    lengths = np.random.default_rng(0).multinomial(2610 - 280, np.ones(280) / 280) + 1
+    file = tmp_path_factory.mktemp("report") / "meld.html"
+    file.write_text(report_page(made_up(some_dialogues(lengths))), encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def open_page(chromium, address):
+    """Opens the report, in a window of its own; nothing may be fetched, nothing may go wrong."""
+    pages, noise = [], []
+
+    def open_(hash_="", **window):
+        page = chromium.new_page(**{"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"} | window)
+        page.set_default_timeout(10_000)
+        page.on("console", lambda message: noise.append(message.text))
+        page.on("pageerror", lambda error: noise.append(str(error)))
+        page.on("dialog", lambda dialog: noise.append(dialog.message))
+        page.on("request", lambda request: None if request.url.startswith(address) else noise.append(request.url))
+        page.goto(address + hash_)
+        pages.append(page)
+        return page
+
+    yield open_
+    for page in pages:
+        assert page.evaluate("window.hostile") is None
+        page.close()
+    assert noise == []
