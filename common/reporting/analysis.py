@@ -27,7 +27,10 @@ def checkpoint_analysis(
     temperature: float | None,
     fitted_on: str,
 ) -> dict[str, Any]:
-    """What a report says of one checkpoint. `temperature`: None where there was nothing to fit it on."""
+    """What a report says of one checkpoint. `temperature`: None where there was nothing to fit it on.
+
+    Scores of nothing are None; so is `calibration` without labels or without a temperature.
+    """
     rows = corpus.rows(split)
     label, log_prob, classes = corpus.label[rows], explanation.log_prob, corpus.classes
     found, known = scores(label, log_prob.argmax(1), classes), label >= 0
@@ -35,12 +38,12 @@ def checkpoint_analysis(
         explanation.route_gates, settings.routes
     )
     drops = _columns(explanation.drop, settings.modalities_in_use) | _columns(explanation.route_drop, settings.routes)
-    calibration = {"temperature": temperature, "fitted_on": fitted_on, "before": None, "after": None}
-    if known.any():
-        calibration["before"] = confidence_scores(log_prob[known], label[known])
-        if temperature is not None:
-            warm = with_temperature(log_prob[known], temperature)
-            calibration["after"] = confidence_scores(warm, label[known])
+    calibration = None
+    if known.any() and temperature is not None:
+        before, label = log_prob[known], label[known]
+        calibration = {"temperature": temperature, "fitted_on": fitted_on}
+        calibration["before"] = confidence_scores(before, label)
+        calibration["after"] = confidence_scores(with_temperature(before, temperature), label)
     turns = zip(
         np.exp(log_prob),
         explanation.gates,
@@ -97,10 +100,10 @@ def groups(corpus: Corpus, split: str, prediction: np.ndarray) -> list[dict[str,
     by_shift = {name: [s == key for s in shift] for name, key in by_shift.items()}
     found = []
     for title, what, members in (
-        ("Position in the dialogue", "Turns, counted from the first.", by_position),
-        ("Own history", "Earlier turns of the same speaker: what the two self routes look at.", by_history(own)),
-        ("History of others", "Earlier turns of anybody else: what the two cross routes look at.", by_history(others)),
-        ("Emotion shift", "Whether the true emotion is that of the speaker's previous turn.", by_shift),
+        ("position in the dialogue", "Turns, counted from the first.", by_position),
+        ("own history", "Earlier turns of the same speaker: what the two self routes look at.", by_history(own)),
+        ("history of others", "Earlier turns of anybody else: what the two cross routes look at.", by_history(others)),
+        ("emotion shift", "Whether the true emotion is that of the speaker's previous turn.", by_shift),
     ):
         rows = [_group(name, inside, label, prediction, corpus.classes) for name, inside in members.items()]
         found.append({"title": title, "what": what, "rows": [row for row in rows if row["count"]]})
@@ -122,9 +125,9 @@ def summary(named: dict[str, dict], classes: list[str], paper: dict | None) -> l
     return [
         {
             "name": name,
-            "values": values,
-            "mean": float(np.mean(values)),
-            "std": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+            "values": [_or_none(value) for value in values],
+            "mean": _or_none(float(np.mean(values))),
+            "std": _or_none(float(np.std(values, ddof=1))) if len(values) > 1 else None,
             "paper": printed,
         }
         for name, values, printed in rows
@@ -151,7 +154,7 @@ def conversations(corpus: Corpus, split: str) -> list[dict[str, Any]]:
 def _group(name, inside, label, prediction, classes):
     inside = np.array(inside)
     found = scores(label[inside], prediction[inside], classes)
-    return {"name": name, "count": int(inside.sum()), "accuracy": found["accuracy"], "wf1": found["wf1"]}
+    return {"name": name, "count": int(inside.sum())} | {key: _or_none(found[key]) for key in ("accuracy", "wf1")}
 
 
 def _columns(table, names):
@@ -161,6 +164,10 @@ def _columns(table, names):
 def _rank_correlation(a, b):
     """Spearman's, None where one of the two never changes."""
     return None if np.ptp(a) == 0 or np.ptp(b) == 0 else float(spearmanr(a, b).statistic)
+
+
+def _or_none(value):
+    return None if np.isnan(value) else value
 
 
 def _short(values):

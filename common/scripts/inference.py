@@ -21,6 +21,7 @@ from common.scripts.checkpoints import find_checkpoints, trained_settings
 from common.scripts.confidence import temperature_of
 from common.scripts.conversations import check_own, corpus_of, own_corpus
 from common.scripts.options import script_parser, shown
+from common.scripts.report import Report
 from common.settings import EvaluationSettings, add_options, build, given_options
 from common.training.calibration import with_temperature
 from common.training.evaluate import evaluate
@@ -58,12 +59,19 @@ def _inference(dataset, folder, hyperparameters):
         action="store_true",
         help="use a temperature, fitted on the validation split and kept beside the checkpoint",
     )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="write a page about all this, DIR/report.html, to be opened in a browser",
+    )
     add_options(parser, EvaluationSettings, hyperparameters)
     arguments = parser.parse_args()
     device = choose_device(arguments.device)
     target = arguments.predictions
     if target:
         _check_target(target, arguments.overwrite)
+    report = Report(arguments.report, arguments.overwrite) if arguments.report else None
     own = own_corpus(arguments)
     if not (arguments.synthetic or own):
         require_files(dataset, arguments.data_dir)
@@ -87,14 +95,16 @@ def _inference(dataset, folder, hyperparameters):
         load_released(network.to("cpu"), path)
         log_prob, _ = evaluate(network.to(device), batches)
         named[name] = scores(batches.label, log_prob.argmax(1), corpus.classes)
+        log_probs.append(log_prob)
         print(checkpoint_table(name, named[name], corpus.classes))
+        if report:
+            report.add(name, path, network, corpus, arguments.split, settings, log_prob)
         if arguments.calibrated:
             temperature, fitted_on = temperature_of(path, network, corpus, settings, device)
             warm = torch.from_numpy(with_temperature(log_prob.numpy(), temperature))
             print(confidence_line(batches.label, log_prob, warm), f"Temperature {temperature:.3f}, of the {fitted_on}.")
             log_prob = warm
         print(flush=True)
-        log_probs.append(log_prob)
         tables.append(prediction_rows(corpus, arguments.split, log_prob, checkpoint=name))
     paper, reason = paper_scores(corpus, arguments.split)
     print(f"{arguments.split.capitalize()} split, in percent\n{summary_table(named, corpus.classes, paper)}")
@@ -109,6 +119,9 @@ def _inference(dataset, folder, hyperparameters):
         with atomic(target) as file:
             pd.concat(tables).to_csv(file, index=False)
         print(f"Predictions are in {shown(target)}.")
+    if report:
+        report.write(named, corpus, arguments.split, settings, device, paper, reason)
+        print(f"The report is {shown(report.path)}.")
 
 
 def _check_target(path, overwrite):

@@ -59,8 +59,9 @@ def test_later_conversations_without_labels(talks, tmp_path):
     object.__setattr__(corpus, "classes", [])
     write_own(corpus, tmp_path)
     words = ["inference.py", "--data-dir", tmp_path, "--checkpoints", talks / "talks" / "run"]
-    printed = script(talks, *words, "--predictions", tmp_path / "p.csv")
+    printed = script(talks, *words, "--predictions", tmp_path / "p.csv", "--report", tmp_path / "page")
     assert "8 of 8 utterances have no label" in printed
+    assert "Not known: it takes labels here" in (tmp_path / "page" / "report.html").read_text()
     rows = pd.read_csv(tmp_path / "p.csv", keep_default_na=False)
     assert set(rows.label) == {""}
     assert len(rows) == 24

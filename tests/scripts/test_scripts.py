@@ -424,6 +424,25 @@ def test_calibrated(place, ran, run, tmp_path, monkeypatch):
         ran(place / "MELD", *words, "--calibrated", "--batch-size", 2)
 
 
+def test_the_report_has_the_scores_of_the_run(place, ran, run, refused, tmp_path):
+    words = ["inference.py", "--checkpoints", run, "--report", tmp_path / "page"]
+    printed = ran(place / "MELD", *words)
+    assert f"The report is {tmp_path / 'page' / 'report.html'}." in printed
+    page = (tmp_path / "page" / "report.html").read_text()
+    results = pd.read_csv(run / "results.csv")
+    for name, column in (("accuracy", "test_accuracy"), ("weighted F1", "test_wf1"), ("F1 joy", "test_f1_joy")):
+        row = re.search(rf'<th scope="row">{name}</th>(.*?)</tr>', page, re.DOTALL)[1]
+        values = results[column]
+        expected = [*values, values.mean(), values.std(ddof=1)]
+        assert [float(number) for number in re.findall(r"\d+\.\d\d", row)] == pytest.approx(expected, abs=0.006)
+    ensemble = re.search(r"not the paper's protocol\): (.*)", printed)[1]
+    for figure in re.findall(r"\d+\.\d\d", ensemble):
+        assert f"<td>{figure}</td>" in page
+    assert "holds a report already" in refused(place / "MELD", *words)
+    (tmp_path / "file").touch()
+    assert "found a file" in refused(place / "MELD", *words[:-1], tmp_path / "file")
+
+
 def test_a_loss_that_is_not_finite(place, inside, tmp_path, monkeypatch):
     """The other seeds are kept and shown; the last line says which one, where."""
     loss = Trainer._loss
