@@ -115,14 +115,14 @@ def sizes():
     many = body(list(range(10**5))) + b"q\0" + name("builtins", "set") + b"q\1("
     yield many + b"h\1h\0\x85R" * 10**5 + b"t.", "copies of more than the file holds"
     yield call("builtins", "complex", text("1" * 10**6), text("1")), "not a complete pickle"
-    for bomb in (laughs(b"\x86", b"K\1"), nested(b")", b"\x85", 10**6)):
+    for bomb in (laughs(b"\x86", b"K\1"), nested(b")", b"\x85", 2 * 10**5)):
         yield b"}" + bomb + b"Ns.", "a tuple as a key"
         yield b"\x8f(" + bomb + b"\x90.", "a tuple as a key"
         yield b"(" + bomb + b"\x91.", "a tuple as a key"
         yield call("builtins", "frozenset", b"](" + bomb + b"e"), "a tuple as a key"
         yield b"}(" + bomb + b"Nu.", "a tuple as a key"
     yield body([k * (2**61 - 1) for k in range(10, 10**5)]) + b".", "more than 64 bits"
-    for depth in (10**5, 10**6):
+    for depth in (10**4, 2 * 10**5):
         yield b"]" * depth + b"a" * (depth - 1) + b".", "found 1 fields"
         yield nested(b")", b"\x85", depth) + b".", "found 1 fields"
         yield b"}" + b"K\1}" * depth + b"s" * depth + b".", "found a dict"
