@@ -1,9 +1,9 @@
 """A pickle reader that can do nothing but what is written here: no code runs, memory and time follow the file's size.
 
-The opcodes are methods under their names in `pickletools`; a pickle with any other opcode is refused. A pickle can
-call only the functions that it is given by name, with arguments that the file has bytes for. Unlike the standard
-library's readers it allocates nothing on the word of the file: places in the memo, lengths and whole numbers of any
-size that a file declares without having the bytes cost nothing.
+The opcodes are methods under their names in `pickletools`, or stand in the tables at the end; a pickle with any other
+opcode is refused. A pickle can call only the functions that it is given by name, with arguments that the file has bytes
+for. Unlike the standard library's readers it allocates nothing on the word of the file: places in the memo, lengths
+and whole numbers of any size that a file declares without having the bytes cost nothing.
 """
 
 import codecs
@@ -73,6 +73,14 @@ class Unpickler:
             raise ValueError(f"a line of {len(line)} bytes")
         return line[:-1]
 
+    def unsigned(self, length):
+        return int.from_bytes(self.take(length), "little")
+
+    def last(self, count):
+        items = self.stack[-count:]
+        del self.stack[-count:]
+        return items
+
     def marked(self):
         """What stands on the stack above the last mark, taken from it."""
         at = self.marks.pop()
@@ -112,12 +120,6 @@ class Unpickler:
     def BININT(self):
         self.stack.append(int.from_bytes(self.take(4), "little", signed=True))
 
-    def BININT1(self):
-        self.stack.append(self.take(1)[0])
-
-    def BININT2(self):
-        self.stack.append(int.from_bytes(self.take(2), "little"))
-
     def FLOAT(self):
         self.stack.append(float(self.line(longest=64)))
         if run := _FLOATS.match(self.file.peek()):  # "append, next number", thousands of times
@@ -130,81 +132,20 @@ class Unpickler:
         if run := _BINFLOATS.match(self.file.peek()):  # a list of floats, all at once
             self.stack += np.frombuffer(self.take(run.end()), _NUMBER)["value"].tolist()
 
-    # strings
-
     def STRING(self):
         text = self.line().strip()
         if len(text) < 2 or text[0] != text[-1] or text[0] not in b"'\"":
             raise ValueError("a string without quotes")
         self.stack.append(codecs.escape_decode(text[1:-1])[0].decode("latin1"))
 
-    def BINSTRING(self):
-        self.stack.append(self.bytes("<i").decode("latin1"))
-
-    def SHORT_BINSTRING(self):
-        self.stack.append(self.bytes("<B").decode("latin1"))
-
     def UNICODE(self):
         self.stack.append(self.line().decode("raw-unicode-escape"))
-
-    def SHORT_BINUNICODE(self):
-        self.stack.append(self.bytes("<B").decode("utf-8", "surrogatepass"))
-
-    def BINUNICODE(self):
-        self.stack.append(self.bytes("<I").decode("utf-8", "surrogatepass"))
-
-    def BINUNICODE8(self):
-        self.stack.append(self.bytes("<Q").decode("utf-8", "surrogatepass"))
-
-    def SHORT_BINBYTES(self):
-        self.stack.append(self.bytes("<B"))
-
-    def BINBYTES(self):
-        self.stack.append(self.bytes("<I"))
-
-    def BINBYTES8(self):
-        self.stack.append(self.bytes("<Q"))
-
-    def BYTEARRAY8(self):
-        self.stack.append(bytearray(self.bytes("<Q")))
-
-    # constants and containers
-
-    def NONE(self):
-        self.stack.append(None)
-
-    def NEWTRUE(self):
-        self.stack.append(True)
-
-    def NEWFALSE(self):
-        self.stack.append(False)
-
-    def EMPTY_LIST(self):
-        self.stack.append([])
-
-    def EMPTY_TUPLE(self):
-        self.stack.append(())
-
-    def EMPTY_DICT(self):
-        self.stack.append({})
-
-    def EMPTY_SET(self):
-        self.stack.append(set())
 
     def LIST(self):
         self.stack.append(self.marked())
 
     def TUPLE(self):
         self.stack.append(tuple(self.marked()))
-
-    def TUPLE1(self):
-        self.stack[-1:] = [tuple(self.stack[-1:])]
-
-    def TUPLE2(self):
-        self.stack[-2:] = [tuple(self.stack[-2:])]
-
-    def TUPLE3(self):
-        self.stack[-3:] = [tuple(self.stack[-3:])]
 
     def DICT(self):
         items = self.marked()
@@ -259,20 +200,8 @@ class Unpickler:
     def PUT(self):
         self.memo[int(self.line(longest=32))] = self.stack[-1]
 
-    def BINPUT(self):
-        self.memo[self.take(1)[0]] = self.stack[-1]
-
-    def LONG_BINPUT(self):
-        self.memo[int.from_bytes(self.take(4), "little")] = self.stack[-1]
-
     def GET(self):
         self.stack.append(self.memo[int(self.line(longest=32))])
-
-    def BINGET(self):
-        self.stack.append(self.memo[self.take(1)[0]])
-
-    def LONG_BINGET(self):
-        self.stack.append(self.memo[int.from_bytes(self.take(4), "little")])
 
     # names, calls, states
 
@@ -335,7 +264,36 @@ def key(value: Any) -> Any:
     return value
 
 
+def _latin1(data):
+    return data.decode("latin1")
+
+
+def _utf8(data):
+    return data.decode("utf-8", "surrogatepass")
+
+
 _RENAMED = re.compile(r"^numpy\._core\b")  # numpy 2 renamed it
 _SIZED = (str, bytes, bytearray, list, tuple, set, frozenset, dict)
 _NAMES = {opcode.code.encode("latin1"): opcode.name for opcode in pickletools.opcodes}
-_OPCODES = {code: vars(Unpickler)[name] for code, name in _NAMES.items() if name in vars(Unpickler)}
+_STRINGS = {  # type of the length, and what becomes of the bytes
+    f"{name}BIN{what}{eight}": (kind, make)
+    for what, make in {"STRING": _latin1, "UNICODE": _utf8, "BYTES": bytes}.items()
+    for name, kind, eight in (("SHORT_", "<B", ""), ("", "<i" if what == "STRING" else "<I", ""), ("", "<Q", "8"))
+} | {"BYTEARRAY8": ("<Q", bytearray)}
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+_PUTS, _GETS = ((("BIN" + what, 1), ("LONG_BIN" + what, 4)) for what in ("PUT", "GET"))
+_EMPTY = {"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_SET": set}
+_METHODS = {
+    **vars(Unpickler),
+    **{name: lambda self, value=value: self.stack.append(value) for name, value in _CONSTANTS.items()},
+    **{name: lambda self, kind=kind: self.stack.append(kind()) for name, kind in _EMPTY.items()},
+    **{
+        name: lambda self, k=k, make=make: self.stack.append(make(self.bytes(k)))
+        for name, (k, make) in _STRINGS.items()
+    },
+    **{f"TUPLE{n}": lambda self, n=n: self.stack.append(tuple(self.last(n))) for n in (1, 2, 3)},
+    **{f"BININT{n}": lambda self, n=n: self.stack.append(self.unsigned(n)) for n in (1, 2)},
+    **{name: lambda self, n=n: self.memo.update({self.unsigned(n): self.stack[-1]}) for name, n in _PUTS},
+    **{name: lambda self, n=n: self.stack.append(self.memo[self.unsigned(n)]) for name, n in _GETS},
+}
+_OPCODES = {code: _METHODS[name] for code, name in _NAMES.items() if name in _METHODS}
