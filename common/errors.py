@@ -1,6 +1,7 @@
 """Errors that a user can cause and mend."""
 
 import os
+import reprlib
 import sys
 from collections.abc import Callable
 
@@ -10,6 +11,22 @@ class InputError(Exception):
 
     The message is one line: what was found where, what was expected, and what to do.
     """
+
+
+class _Short(reprlib.Repr):
+    def __init__(self):
+        super().__init__()
+        self.maxlevel = 2
+
+    def repr_instance(self, x, level):
+        if isinstance(x, str | bytes):
+            return repr(x[:60])
+        return repr(x) if x is None or isinstance(x, int | float) else f"a {type(x).__name__}"
+
+
+def shown(value: object) -> str:
+    """`value`, which stood in a foreign file, for a message: in one line and short, whatever it is."""
+    return _Short().repr(value)[:200]
 
 
 def run_script(main: Callable[[], None], name: str) -> None:

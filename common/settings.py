@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from common.errors import InputError
+from common.errors import InputError, shown
 
 MODALITIES = ("text", "audio", "visual")
 MODALITY_SETS = ("TAV", "TA", "TV", "AV", "T", "A", "V")  # Table 5; T text, A audio, V visual
@@ -169,14 +169,14 @@ def _checked(f, value):
         else:
             good, expected = all(part in PARTS for part in items), f"different ones of {', '.join(PARTS)}, or none"
         if not good or len(set(items)) < len(items):
-            raise InputError(f"{name}: found {value!r}; expected {expected}")
+            raise InputError(f"{name}: found {shown(value)}; expected {expected}")
         return items
     if f.type is float and type(value) is int:
         value = float(value)
     if type(value) is not f.type:
-        raise InputError(f"{name}: found {value!r}; expected {_KINDS[f.type]}")
+        raise InputError(f"{name}: found {shown(value)}; expected {_KINDS[f.type]}")
     if rule["choices"] and value not in rule["choices"]:
-        raise InputError(f"{name}: found {value!r}; expected one of {', '.join(rule['choices'])}")
+        raise InputError(f"{name}: found {shown(value)}; expected one of {', '.join(rule['choices'])}")
     if f.type in (int, float):
         bounds = (
             ("at least", operator.ge, "least"),
@@ -186,7 +186,7 @@ def _checked(f, value):
         bounds = [(words, holds, rule[key]) for words, holds, key in bounds if rule[key] is not None]
         if not math.isfinite(value) or not all(holds(value, bound) for _, holds, bound in bounds):
             expected = " and ".join(f"{words} {bound}" for words, _, bound in bounds)
-            raise InputError(f"{name}: found {value}; expected {_KINDS[f.type]}, {expected}")
+            raise InputError(f"{name}: found {shown(value)}; expected {_KINDS[f.type]}, {expected}")
     return value
 
 
@@ -242,14 +242,32 @@ def words(value: Any) -> str:
     return (" ".join(map(str, value)) or "none") if isinstance(value, list | tuple) else str(value)
 
 
+class _Loader(yaml.SafeLoader):
+    aliases = 0
+
+    def compose_node(self, parent, index):
+        self.aliases += self.check_event(yaml.AliasEvent)
+        if self.aliases > 20:  # a few dozen can stand for billions of values
+            raise yaml.YAMLError("more than 20 aliases")
+        return super().compose_node(parent, index)
+
+
 def read_yaml(path: str | Path) -> dict:
-    """The mapping in YAML file `path`. Raises InputError where it is missing or holds something else."""
+    """The mapping in YAML file `path`. Raises InputError where it is missing, huge, or holds something else."""
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: not readable as YAML ({error}); restore or remove it") from None
+        with open(path, encoding="utf-8") as file:
+            text = file.read(_LONGEST_YAML + 1)
+        if len(text) > _LONGEST_YAML:
+            raise InputError(f"{path}: found more than {_LONGEST_YAML} characters; expected settings; restore it")
+        content = yaml.load(text, _Loader)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{path}: not readable as YAML ({reason}); restore or remove it") from None
     if not isinstance(content, dict):
         raise InputError(
             f"{path}: found {type(content).__name__}; expected a mapping of settings; restore or remove it"
         )
     return content
+
+
+_LONGEST_YAML = 2**18

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from common.data import safe_pickle
-from common.errors import InputError
+from common.errors import InputError, shown
 
 
 class FeatureFile:
@@ -18,6 +18,7 @@ class FeatureFile:
     def __init__(self, path: str | Path, count: int, names: dict[int, str]):
         self.path, self.names = Path(path), names
         content = safe_pickle.load(path)
+        self._size = self.path.stat().st_size
         if not isinstance(content, tuple | list):
             raise InputError(f"{path}: found {_kind(content)}; expected a tuple of {count} fields; {_AGAIN}")
         if len(content) != count:
@@ -26,7 +27,7 @@ class FeatureFile:
 
     def error(self, position: int, found: str, expected: str, dialogue: str | int | None = None) -> InputError:
         """An InputError about one field, and one dialogue of it."""
-        where = "" if dialogue is None else f", dialogue {dialogue!r}"
+        where = "" if dialogue is None else f", dialogue {shown(dialogue)}"
         where = f"{self.path}: field {position} ({self.names[position]}){where}"
         return InputError(f"{where}: found {found}; expected {expected}; {_AGAIN}")
 
@@ -39,7 +40,7 @@ class FeatureFile:
         ids = [i.item() if isinstance(i, np.generic) else i for i in found]
         for i in ids:
             if type(i) not in (str, int) or type(i) is not type(ids[0]):
-                raise self.error(position, f"the id {i!r}", "strings only, or whole numbers only")
+                raise self.error(position, f"the id {shown(i)}", "strings only, or whole numbers only")
         return sorted(ids) if unordered else ids
 
     def splits(self, positions: list[int]) -> list[list]:
@@ -77,7 +78,14 @@ class FeatureFile:
             if lengths is not None and len(row) != lengths[at]:
                 raise self.error(position, f"{len(row)} utterances", f"{lengths[at]} as in the labels", i)
             rows.append(row)
+        if sum(map(len, rows)) > self._size:
+            raise self.error(position, "more utterances than the file has bytes", "each utterance there by itself")
         return rows
+
+    def _require_room(self, position, size):
+        """Raises InputError where `size` bytes are to be made of a far smaller file, which repeats what it holds."""
+        if size > 2**28 + 8 * self._size:
+            raise self.error(position, f"what would take {size} bytes of memory", "little more than the file takes")
 
     def labels(
         self, position: int, ids: list, classes: list[str], lengths: list[int] | None = None
@@ -88,23 +96,33 @@ class FeatureFile:
             for label in row:
                 if not _whole(label) or not 0 <= int(label) < len(classes):
                     expected = f"whole numbers from 0 ({classes[0]}) to {len(classes) - 1} ({classes[-1]})"
-                    shown = label.tolist() if hasattr(label, "tolist") else label
-                    raise self.error(position, f"the label {shown!r}", expected, i)
+                    label = label.tolist() if hasattr(label, "tolist") else label
+                    raise self.error(position, f"the label {shown(label)}", expected, i)
         return np.array([int(label) for row in rows for label in row], np.int64), [len(row) for row in rows]
 
     def strings(self, position: int, ids: list, lengths: list[int]) -> list[str]:
-        """One string per utterance."""
-        return [str(entry) for row in self.table(position, ids, lengths) for entry in row]
+        """One string per utterance. Raises InputError for anything else than strings and numbers."""
+        found, size = [], 0
+        for i, row in zip(ids, self.table(position, ids, lengths), strict=True):
+            for entry in row:
+                if not isinstance(entry, str | int | float | np.generic | None):
+                    raise self.error(position, f"the entry {shown(entry)}", "a string", i)
+                found.append(str(entry))
+                size += len(found[-1])
+                self._require_room(position, size)
+        return found
 
     def entries(self, position: int, ids: list, lengths: list[int]) -> list[tuple]:
         """One tuple of numbers or strings per utterance, from numbers, strings, or flat lists of them."""
-        found = []
+        found, size = [], 0
         for i, row in zip(ids, self.table(position, ids, lengths), strict=True):
             for entry in row:
                 values = entry.tolist() if hasattr(entry, "tolist") else entry
                 values = tuple(values) if isinstance(values, list | tuple) else (values,)
+                size += 64 * len(values)
+                self._require_room(position, size)
                 if not values or not all(isinstance(value, str | int | float) for value in values):
-                    raise self.error(position, f"the entry {values!r}", "numbers or strings, or a list of them", i)
+                    raise self.error(position, f"the entry {shown(values)}", "numbers or strings, or a list of them", i)
                 found.append(values)
         return found
 
@@ -113,22 +131,24 @@ class FeatureFile:
 
         Raises InputError for ragged, non-numeric or non-finite entries.
         """
-        rows = self.table(position, ids, lengths)
         flat, end = None, 0
-        for i, row in zip(ids, rows, strict=True):
+        for i, row in zip(ids, self.table(position, ids, lengths), strict=True):
+            shapes = {_shape(entry) for entry in row}
+            if len(shapes) > 1:
+                raise self.error(position, "entries that are no equally long vectors", "numbers", i)
+            shape = shapes.pop()
+            if len(shape) != 1 or shape == (0,):
+                raise self.error(position, f"entries of shape {shape}", "one vector per utterance", i)
+            if flat is None:
+                self._require_room(position, 4 * sum(lengths) * shape[0])
+                flat = np.empty((sum(lengths), *shape), np.float32)
+            if shape != flat.shape[1:]:
+                raise self.error(position, f"width {shape[0]}", f"{flat.shape[1]} as in dialogue {shown(ids[0])}", i)
             try:
                 with np.errstate(over="ignore"):
                     values = np.array([as_float32(entry) for entry in row])
-            except (TypeError, ValueError, OverflowError) as error:
-                raise self.error(
-                    position, f"entries that are no equally long vectors ({error})", "numbers", i
-                ) from None
-            if values.ndim != 2 or values.shape[1] == 0:
-                raise self.error(position, f"entries of shape {values.shape[1:]}", "one vector per utterance", i)
-            if flat is None:
-                flat = np.empty((sum(lengths), values.shape[1]), np.float32)
-            if values.shape[1] != flat.shape[1]:
-                raise self.error(position, f"width {values.shape[1]}", f"{flat.shape[1]} as in dialogue {ids[0]!r}", i)
+            except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+                raise self.error(position, f"entries that are no numbers ({error})", "numbers", i) from None
             if not np.isfinite(values).all():
                 at = int(np.argmin(np.isfinite(values).all(axis=1)))
                 raise self.error(position, f"NaN or infinity in utterance {at}", "finite numbers", i)
@@ -153,10 +173,21 @@ def _kind(value):
     return f"a numpy array of shape {value.shape}" if array else f"a {type(value).__name__}"
 
 
+def _shape(entry):
+    if isinstance(entry, list | tuple):
+        return (len(entry),)
+    return tuple(entry.shape) if isinstance(entry, np.ndarray | torch.Tensor) else ()
+
+
 def as_float32(entry: object) -> np.ndarray:
-    """One entry, an array, tensor, list or number, as a float32 array; raises what numpy raises."""
-    # torch turns its own kinds of numbers, such as bfloat16, which numpy does not know
-    return entry.float().numpy() if isinstance(entry, torch.Tensor) else np.asarray(entry, np.float32)
+    """One entry, an array, tensor, flat list or number, as a float32 array; raises what numpy raises."""
+    if isinstance(entry, torch.Tensor):  # torch turns its own kinds of numbers, such as bfloat16, which numpy lacks
+        return entry.float().numpy()
+    if isinstance(entry, np.ndarray) and not entry.dtype.hasobject:
+        return entry.astype(np.float32)
+    if isinstance(entry, np.ndarray | list | tuple):
+        return np.fromiter(entry, np.float32, len(entry))  # does not walk into lists in a list
+    return np.asarray(entry, np.float32)
 
 
 _AGAIN = "get the file again or rebuild it"

@@ -55,7 +55,7 @@ def _speakers(file, ids, lengths):
     """
     entries = file.entries(0, ids, lengths)
     known = sorted(set(entries), key=lambda entry: (len(entry), str(entry)), reverse=True)  # (1, 0, …) first
-    if len({len(e) for e in known}) == 1 < len(known[0]) and all(sorted(e) == [0] * (len(e) - 1) + [1] for e in known):
+    if len({len(e) for e in known}) == 1 < len(known[0]) and all(e.count(0) == len(e) - 1 and 1 in e for e in known):
         names = [str(entry.index(1)) for entry in known]
     else:
         names = [str(entry[0] if len(entry) == 1 else list(entry)) for entry in known]

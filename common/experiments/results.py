@@ -84,8 +84,10 @@ def paired(a: Results, b: Results, a_folder: object, b_folder: object) -> tuple[
 
 def _read_run(run: Path) -> Results:
     settings = read_yaml(run / SETTINGS)
-    dataset, classes = settings.get("dataset"), (settings.get("data") or {}).get("classes")
-    if dataset not in DATASETS or not isinstance(classes, list):
+    dataset, data = settings.get("dataset"), settings.get("data")
+    classes = data.get("classes") if isinstance(data, dict) else None
+    named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    if dataset not in list(DATASETS) or not named or len(classes) > 1000:
         raise InputError(f"{run / SETTINGS}: names no dataset and classes; restore it, or remove the run")
     try:
         table = pd.read_csv(run / PREDICTIONS, dtype={"dialogue": str}, keep_default_na=False)
@@ -95,6 +97,8 @@ def _read_run(run: Path) -> Results:
         seeds = [int(seed) for seed in table.seed.unique()]
         if min(label.min(), prediction.min()) < 0:
             raise ValueError("a class that settings.yaml does not have")
+        if len(seeds) * len(ids) > len(table):
+            raise ValueError("seeds with different dialogues")
         counts = np.zeros((len(seeds), len(ids), len(classes), len(classes)), np.int64)
         np.add.at(counts, (pd.Index(seeds).get_indexer(table.seed), dialogue, label, prediction), 1)
     except (OSError, ValueError, KeyError, AttributeError) as error:

@@ -2,13 +2,14 @@
 
 import io
 import re
-import warnings
 from collections import OrderedDict
 from pathlib import Path
 
 import torch
 
-from common.errors import InputError
+from common.data import torch_file
+from common.data.unpickler import Refused
+from common.errors import InputError, shown
 from common.files import HEAD, atomic, mistaken_for
 from common.network.attention import sinusoid
 from common.network.ecerc import ECERC
@@ -100,34 +101,31 @@ def _read(path):
     except OSError as error:
         raise InputError(f"{path}: not readable ({error.strerror}); check the path and its rights") from None
     try:
-        with warnings.catch_warnings(action="ignore"):  # what is odd about the file is said below
-            found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged or hostile file can raise nearly anything
-        named, instead = re.search(r"GLOBAL ([\w.]+)", str(error)), mistaken_for(data[:HEAD])
-        reason = f"it asks for {named.group(1)}" if named else "it is damaged, incomplete, or of another kind"
+        found = torch_file.load(data)
+    except Exception as error:  # a damaged file can raise nearly anything
+        refused, instead = isinstance(error, Refused), mistaken_for(data[:HEAD])
+        reason = f"it asks for {error}" if refused else "it is damaged, incomplete, or of another kind"
         reason = f"it is {instead}" if instead else reason
         raise InputError(
-            f"{path}: not a complete checkpoint of weights only, {reason}; expected an ECERC_MODEL*.pkl as train.py "
-            "writes it and the authors released it"
+            f"{path}: not a complete checkpoint of weights only, {reason}; expected names to plain tensors, an "
+            "ECERC_MODEL*.pkl as train.py writes it and the authors released it"
         ) from None
-    if not isinstance(found, dict) or not all(_is_plain(tensor) for tensor in found.values()):
+    if not isinstance(found, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in found.values()):
         raise InputError(
             f"{path}: found a {type(found).__name__}; expected a state dict of ECERC, names to plain tensors"
         )
     return found
 
 
-def _is_plain(value):
-    if not isinstance(value, torch.Tensor) or value.is_nested:
-        return False
-    return value.layout == torch.strided and value.device.type == "cpu"
+def _shown(name):
+    return name if isinstance(name, str) and re.fullmatch(r"[\w.]{1,100}", name) else shown(name)
 
 
 def _check(found, expected, path):
     missing, foreign = [n for n in expected if n not in found], [n for n in found if n not in expected]
     if missing or foreign:
         counts = " and ".join(
-            f"{len(names)} {what} (such as {names[0]})"
+            f"{len(names)} {what} (such as {_shown(names[0])})"
             for names, what in ((missing, "missing"), (foreign, "foreign"))
             if names
         )

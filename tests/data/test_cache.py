@@ -108,6 +108,16 @@ def test_a_cache_with_a_damaged_directory_is_rebuilt(folder, what):
         assert same(corpus, small_corpus("MELD"))
 
 
+def test_a_compressed_cache_is_not_ours_and_rebuilt(folder):
+    """It could hold any amount."""
+    cached(Reader(), folder, meld.FILES)
+    path, read = folder / "corpus_cache.npz", Reader()
+    with np.load(path) as archive:
+        np.savez_compressed(path, **archive)
+    cached(read, folder, meld.FILES)
+    assert read.calls == 1
+
+
 def test_a_folder_that_is_not_writable(folder, tmp_path, monkeypatch):
     """The copy goes to the user's cache folder; where that fails too, there is none."""
 

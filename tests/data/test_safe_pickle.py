@@ -95,7 +95,7 @@ def test_memory_that_runs_out_is_not_taken_for_a_damaged_file(tmp_path, monkeypa
     def load(self):
         raise MemoryError
 
-    monkeypatch.setattr(safe_pickle._Unpickler, "load", load)
+    monkeypatch.setattr(safe_pickle.Unpickler, "load", load)
     with pytest.raises(InputError, match="not enough memory"):
         safe_pickle.load(tmp_path / "features.pkl")
 

@@ -1,0 +1,160 @@
+"""Hostile checkpoints, settings and caches: pairs of content and what the refusal has to say."""
+
+import io
+import json
+import os
+import pickle
+import struct
+import tarfile
+import zipfile
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+from common.data.torch_file import _LEGACY
+from common.network.released import released_state
+from tests.security.opcodes import archive, body, call, laughs, lists, name, nested, number, text, torch_bytes
+from tests.security.pickles import NAMES, Attack, sizes
+
+
+def saved(content, **how):
+    file = io.BytesIO()
+    torch.save(content, file, **how)
+    return file.getvalue()
+
+
+def parts_of(data):
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        return {info.filename: file.read(info) for info in file.infolist()}
+
+
+def checkpoints(network):
+    state = released_state(network)
+    good = parts_of(saved(state))
+    root = next(part for part in good if part.endswith("data.pkl")).removesuffix("data.pkl")
+    kinds = {
+        "zip": torch_bytes,
+        "legacy": lambda p: _LEGACY + b"M\xe9\x03." + body({"little_endian": True}) + b"." + p + b"].",
+    }
+    for wrap in kinds.values():
+        yield wrap(pickle.dumps(Attack(), 2)), "it asks for posix.system"
+        for full in NAMES:
+            module, _, last = full.rpartition(".")
+            if full != "torch.FloatStorage":
+                yield wrap(call(module, last, text("touch canary")) + b"."), full.replace("_core", "core")
+        yield wrap(call("torch", "FloatStorage", number(10**12)) + b"."), "a call of a dtype"
+        yield wrap(call("builtins", "bytearray", number(10**12)) + b"."), "it asks for builtins.bytearray"
+        yield wrap(b"}" + laughs(b"\x86", b"K\1") + b"Ns."), "a tuple as a key"
+        yield wrap(b"}" + nested(b")", b"\x85", 2 * 10**5) + b"Ns."), "a tuple as a key"
+        for depth in (10**4, 2 * 10**5):
+            yield wrap(lists(depth) + b"."), "found a list"
+        yield wrap(b"}" + text("a") + lists(2 * 10**5) + b"s."), "found a dict"
+        # in an OrderedDict, attributes can stand before methods
+        hidden = call("collections", "OrderedDict") + text("a") + b"K\1s" + b"}" + text("values")
+        yield wrap(hidden + name("collections", "OrderedDict") + b"sb."), "found a dict"
+        for pid in (text("x"), b"N", body(("module", 1, 2, 3, 4)), body(("storage", 1, "0", "cpu", 1)), lists(9)):
+            yield wrap(pid + b"Q."), "a persistent id other than|not a complete checkpoint"
+        for length in (2**60, 10**12, -1):
+            pid = b"(" + text("storage") + name("torch", "FloatStorage") + text("0") + text("cpu") + number(length)
+            yield wrap(pid + b"tQ."), "tensors of more than|not a complete checkpoint"
+        for content, _ in sizes():
+            yield wrap(content), "not a complete checkpoint|found a"
+    for change in (
+        {"smax_fc.bias": torch.zeros(1).expand(10**12)},
+        {"smax_fc.bias": torch.zeros(1).expand(4)},
+        {"smax_fc.bias": torch.ones(4).to_sparse()},
+        {"smax_fc.bias": torch.ones(4, device="meta")},
+        {"smax_fc.bias": torch.quantize_per_tensor(torch.ones(4), 1.0, 0, torch.qint8)},
+        {"smax_fc.bias": torch.nested.nested_tensor([torch.ones(4)])},
+        {"smax_fc.bias": torch.ones(4, dtype=torch.complex64)},
+        {"smax_fc.bias": torch.ones(4, dtype=torch.bool)},
+        {"smax_fc.bias": torch.ones(4, dtype=torch.uint16)},
+        {"smax_fc.bias": torch.full((4,), torch.nan)},
+        {"smax_fc.bias": torch.ones(2**20, 0)},
+        {"smax_fc.bias": np.ones(4)},
+        {"smax_fc.bias": 1},
+        {"a\nb\x1b" * 10**4: torch.ones(1)},
+        {("a", 1): torch.ones(1)},
+        {7: torch.ones(1)},
+    ):
+        for how in ({}, {"_use_new_zipfile_serialization": False}):
+            yield saved(state | change, **how), "smax_fc.bias|not a complete checkpoint|names to plain tensors|foreign"
+    for part in (f"{root}data.pkl", f"{root}data/0", f"{root}junk"):
+        for compression in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+            yield archive(good | {part: bytes(2**24)}, compression), "parts of more than"
+    for part in (f"{root}data.pkl", f"{root}data/0"):
+        yield archive({p: data for p, data in good.items() if p != part}), "not a complete checkpoint"
+    yield archive({f"{root}{k}": b"" for k in range(20000)}), "not a complete checkpoint"
+    yield archive(good | {f"{root}byteorder": b"big"}), "a byte order other than little"
+    yield overlapping(archive({f"{root}data/{k}": bytes(10**5) for k in range(3)}), 3000), "parts of more than"
+    yield archive({"m/code/__torch__.py": b"import os", "m/constants.pkl": b"."}), "not a complete checkpoint"
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as file:
+        for part in ("storages", "tensors", "pickle", "../canary"):
+            file.addfile(tarfile.TarInfo(part))
+    yield tar.getvalue(), "not a complete checkpoint"
+    yield pickle.dumps(Attack()), "not a complete checkpoint"
+    yield b"PK\3\4" + bytes(10**6), "not a complete checkpoint"
+
+
+def overlapping(data, times):
+    """A directory that names the same part `times` over."""
+    start = data.index(b"PK\1\2")
+    entry = data[start : data.index(b"PK\1\2", start + 1)]
+    end = struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, times, times, len(entry) * times, start, 0)
+    entries = b"".join(entry.replace(b"data/0", b"%06d" % k) for k in range(times))
+    return data[:start] + entries + end
+
+
+def settings():
+    following = list(pairwise("abcdefgh"))
+    nines = {a: ", ".join([f"*{a}"] * 9) for a, _ in following}
+    many = "a: &a [1]\n" + "".join(f"{b}: &{b} [{nines[a]}]\n" for a, b in following)
+    merged = "a: &a {x: 1}\n" + "".join(f"{b}: &{b} {{<<: [{nines[a]}]}}\n" for a, b in following)
+    for tag in ("object/apply:os.system", "object/new:os.system", "object/apply:subprocess.Popen"):
+        yield f"dataset: !!python/{tag} ['touch canary']", "python/" + tag
+    for tag in ("name:os.system", "module:os", "object:os.system", "tuple", "str"):
+        yield f"dataset: !!python/{tag} ''", "python/" + tag
+    yield many, "more than 20 aliases"
+    yield merged, "more than 20 aliases"
+    yield "a: &a [" + "*a, " * 10 + "]\nseeds: *a", "no dataset"
+    yield "[" * 10**5, "not readable as YAML"
+    yield "{a: " * 10**4, "not readable as YAML"
+    yield "- " * 10**4, "not readable as YAML"
+    yield "a: " + "9" * 10**5, "not readable as YAML"
+    yield "a: 1" + ":59" * 10**4, "not readable as YAML|no dataset"
+    yield "a: 2024-99-99", "not readable as YAML"
+    yield "? [1, 2]\n: 1", "not readable as YAML"
+    yield "a: !!binary \xff", "not readable as YAML"
+    yield "a: 1\n" * 10**5, "more than"
+    yield "\0", "not readable as YAML"
+    yield "dataset: [MELD]\ndata: [1]", "no dataset"
+    yield "dataset: MELD\ndata: {classes: [[1]]}", "no dataset"
+    yield "dataset: {a: 1}", "no dataset"
+
+
+def caches(state):
+    """Instead of a cache: each is passed over, and the sources are read."""
+
+    def cache(compression=zipfile.ZIP_STORED, **arrays):
+        return archive({f"{part}.npy": data for part, data in arrays.items()}, compression)
+
+    def npy(shape, dtype="<f4", data=b""):
+        header = repr({"descr": dtype, "fortran_order": False, "shape": shape}).encode() + b"\n"
+        return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + data
+
+    def header(**changes):
+        found = json.dumps({"state": state, "arrays": ["text"], "rest": {}} | changes).encode()
+        return npy((len(found),), "|u1", found)
+
+    yield cache(zipfile.ZIP_DEFLATED, header=npy((2**27,), "|u1", bytes(2**27)))
+    yield cache(zipfile.ZIP_DEFLATED, header=header(), text=npy((2**25,), data=bytes(2**27)))
+    yield cache(header=header(), text=npy((10**12,)))
+    yield cache(header=header(), text=npy((2**62, 2**62)))
+    yield cache(header=header(), text=npy((1,), "|O", pickle.dumps(Attack())))
+    yield cache(header=npy((10**12,), "|u1"))
+    yield cache(header=npy((10**6,), "|u1", b"[" * 10**6))
+    yield cache(header=b"\x93NUMPY\2\0" + struct.pack("<I", 2**31) + b"(" * 10**6)
+    yield cache(header=npy("__import__('os').system('touch canary')"))
+    yield pickle.dumps(Attack(os.system, "touch canary"))
