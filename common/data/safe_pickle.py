@@ -31,8 +31,9 @@ def load(path: str | Path) -> object:
     gc.disable()  # nothing here is cyclic; the collector would visit millions of numbers again and again
     try:
         with open(path, "rb", buffering=2**15) as file:
-            instead = mistaken_for(file.read(HEAD))
-            if instead:
+            head = file.read(HEAD)
+            zipped = "a zip archive, such as a checkpoint" if head.startswith(b"PK\x03\x04") else None
+            if instead := mistaken_for(head) or zipped:
                 raise InputError(f"{path}: not a complete pickle but {instead}; get the file again from its source")
             file.seek(0)
             return Unpickler(file, Path(path).stat().st_size, _ALLOWED).load()
