@@ -21,7 +21,7 @@ from common.settings import TrainingSettings, build
 from common.training.run import train_run
 from tests.experiments.conftest import ROOT, RUNS, command, experiments, outcome
 
-FILES = ["ECERC_MODEL.pkl", "history.csv", "predictions.csv", "results.csv", "settings.yaml"]
+FILES = [".lock", "ECERC_MODEL.pkl", "history.csv", "predictions.csv", "results.csv", "settings.yaml"]
 
 
 def option(small, name):

@@ -269,7 +269,6 @@ def test_what_a_user_can_get_wrong(place, run, refused, tmp_path):
     line = refused(meld_folder, "train.py", "--resume", run, "--epochs", 3, "--output", tmp_path)
     assert "goes on with what the run has; drop --epochs, --output, or train anew" in line
     assert "all 3 seeds are finished" in refused(meld_folder, "train.py", "--resume", run)
-    assert "a run on MELD" in refused(place / "IEMOCAP", "train.py", "--resume", run)
     assert "no run that could go on" in refused(meld_folder, "train.py", "--resume", tmp_path)
     checkpoint = run / "ECERC_MODEL.pkl"
     assert "trained on MELD" in refused(place / "IEMOCAP", "inference.py", "--checkpoints", checkpoint)
@@ -300,6 +299,13 @@ def test_what_a_user_can_get_wrong(place, run, refused, tmp_path):
     assert "settings.yaml: not readable as YAML" in refused(
         meld_folder, "inference.py", "--checkpoints", tmp_path / "alone.pkl"
     )
+
+
+def test_a_run_goes_on_with_its_own_dataset_only(place, run, refused, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "results.csv").unlink()
+    line = refused(place / "IEMOCAP", "train.py", "--resume", tmp_path / "run")
+    assert "a run on MELD, not on IEMOCAP; use its script and --data-dir" in line
 
 
 def test_wrong_calls_end_in_status_2_for_the_shell_too(place):
