@@ -10,6 +10,7 @@ import contextlib
 import pickletools
 import random
 import sys
+import tempfile
 from pathlib import Path
 
 import atheris
@@ -68,7 +69,8 @@ def main():
     for seed in target.seeds():
         target(seed)
     watch.armed = True
-    folders = [a for a in arguments if not a.startswith("-")]
+    # libFuzzer writes into the first folder, which must not be the committed one
+    folders = [a for a in arguments if not a.startswith("-")] or [tempfile.mkdtemp()]
     options = [a for a in arguments if a.startswith("-")]
     arguments = [sys.argv[0], *folders, str(CORPUS / name), *LIMITS, *options]
     atheris.Setup(arguments, lambda data: target(data), custom_mutator=mutate)
