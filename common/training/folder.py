@@ -157,13 +157,11 @@ def _strings(file):
 def settings_to_resume(path: str | Path) -> tuple[TrainingSettings, dict]:
     """What the run in folder `path` is trained with, and all that its settings.yaml says.
 
-    Raises InputError where no run is there, or all its seeds are finished.
+    Raises InputError where no run is there, or a damaged one.
     """
     folder = RunFolder(path, resume=True)
     content = folder.settings()
     if not isinstance(content.get("hyperparameters"), dict) or not isinstance(content.get("data"), dict):
         raise InputError(f"{folder.path / SETTINGS}: no hyperparameters or data in it; restore it, or train anew")
-    settings = build(TrainingSettings, content["hyperparameters"], folder.path / SETTINGS)
-    if set(settings.seeds) <= set(folder.finished()[0]):
-        raise InputError(f"--resume {path}: all {len(settings.seeds)} seeds are finished; nothing is left to do")
-    return settings, content
+    folder.finished()
+    return build(TrainingSettings, content["hyperparameters"], folder.path / SETTINGS), content

@@ -92,7 +92,8 @@ def train_run(
             folder.write_settings(about)
         run = _Run(corpus, settings, device, folder, weight, start, resumable, progress)
         try:
-            side_by_side(lambda k: run.seed(run.unfinished[k]), len(run.unfinished), device, settings.threads)
+            if run.unfinished:
+                side_by_side(lambda k: run.seed(run.unfinished[k]), len(run.unfinished), device, settings.threads)
         except KeyboardInterrupt:
             done = f"{len(run.results)} of {len(settings.seeds)} seeds are finished; go on with --resume {folder.path}"
             raise KeyboardInterrupt(done) from None
@@ -116,6 +117,8 @@ class _Run:
             {index: found[seed] for index, seed in enumerate(settings.seeds) if seed in found}
             for found in folder.finished()
         )
+        for seed in (settings.seeds[index] for index in self.results):
+            Unfinished(folder, seed).drop()  # of a run that was killed right after finishing it
         self.unfinished = [index for index in range(len(settings.seeds)) if index not in self.results]
 
     def seed(self, index):

@@ -72,6 +72,17 @@ def test_a_run_that_goes_on_ends_as_if_it_had_not_been_stopped(corpus, stopped, 
     assert [tested[seed]["wf1"] for seed in SETTINGS.seeds] == pytest.approx(results.test_wf1.tolist())
 
 
+def test_a_run_that_was_finished_is_told_again(corpus, quiet, tmp_path):
+    """As one is that was killed just before its end."""
+    shutil.copytree(quiet, tmp_path / "run")
+    (tmp_path / "run" / "unfinished_7.pt").touch()
+    before = outcome(quiet)
+    tested, _ = train_run(corpus, SETTINGS, CPU, tmp_path / "run", resume=True)
+    assert list(tested) == [5, 6, 7]
+    assert outcome(tmp_path / "run") == before
+    assert not list((tmp_path / "run").glob("unfinished*"))
+
+
 def test_patience_counts_on(corpus, stopped):
     """The state knows the best epoch so far, its weights, and since when nothing got better."""
     state = Unfinished(RunFolder(stopped, resume=True), 6).read()["trainer"]
@@ -83,13 +94,12 @@ def test_patience_counts_on(corpus, stopped):
     assert state["selection"]["loss"] == history.valid_loss.round(4).min()
 
 
-def test_what_cannot_be_resumed(corpus, stopped, quiet, tmp_path):
+def test_what_cannot_be_resumed(corpus, stopped, tmp_path):
     def refused(path, words):
         with pytest.raises(InputError, match=words):
             settings_to_resume(path)
 
     refused(tmp_path / "nothing", r"nothing: no run that could go on \(settings.yaml is missing\)")
-    refused(quiet, "all 3 seeds are finished")
     assert settings_to_resume(stopped)[0] == SETTINGS
     other = small_corpus("MELD", sizes=(8, 4, 4))
     other.sources["file"] = "0" * 64
