@@ -32,7 +32,8 @@ class Watch:
 
     def __init__(self):
         self.armed, self.on, self.found = False, False, []
-        codecs.lookup("cp437")  # zipfile's, for a name that is not ASCII
+        for codec in ("cp437", "raw_unicode_escape"):  # of zip archives and old pickles; good files may lack them
+            codecs.lookup(codec)
         sys.addaudithook(self._hook)
 
     def _hook(self, event, arguments):
