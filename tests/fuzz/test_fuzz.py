@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-SECONDS = 10
+SECONDS = 6
 
 
 @pytest.mark.parametrize("target", ["features", "checkpoint"])

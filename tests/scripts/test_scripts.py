@@ -325,7 +325,7 @@ def test_ctrl_c(place, tmp_path, threads):
     not; on two cores both are under way.
     """
     run, awaited = tmp_path / "run", {1: "results.csv", 2: "history.csv"}[threads]
-    words = [*SMALL[:6], "--epochs", 100, "--patience", 100, "--seeds", 0, 1, "--output", run]
+    words = [*SMALL[:6], "--epochs", 40, "--patience", 40, "--seeds", 0, 1, "--output", run]
     process = subprocess.Popen(
         [sys.executable, "train.py", *map(str, words)],
         cwd=place / "MELD",
@@ -349,7 +349,7 @@ def test_ctrl_c(place, tmp_path, threads):
         assert pd.read_csv(run / "results.csv").seed.tolist() == [0]
     call(place / "MELD", "train.py", "--resume", run)
     assert pd.read_csv(run / "results.csv").seed.tolist() == [0, 1]
-    assert pd.read_csv(run / "history.csv").epoch.tolist() == [*range(100)] * 2
+    assert pd.read_csv(run / "history.csv").epoch.tolist() == [*range(40)] * 2
 
 
 def test_checkpoints_that_were_trained_differently(place, ran, run, refused, tmp_path):
