@@ -1,0 +1,86 @@
+"""A copy of the project with small conversations, in which scripts are run as a user runs them."""
+
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from common.data import iemocap, meld
+from tests.small import small_corpus
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = ["--hidden-width", "8", "--heads", "2", "--head-width", "4", "--epochs", "2", "--learning-rate", "0.01"]
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory):
+    """A copy of the project, with data in it."""
+    place = tmp_path_factory.mktemp("place")
+    for name in ("common", "IEMOCAP", "MELD"):
+        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__", "runs", "*.pkl"))
+    iemocap.write(small_corpus("IEMOCAP", sizes=(18, 2, 5)), place / "data" / "iemocap")
+    meld.write(small_corpus("MELD", sizes=(12, 3, 5)), place / "data" / "meld")
+    return place
+
+
+def call(folder, *words, status=0):
+    done = subprocess.run([sys.executable, *map(str, words)], cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == status, done.stderr
+    return done
+
+
+@pytest.fixture
+def inside(place, monkeypatch, capsys):
+    """Run a script in this process, which saves starting another; returns what it printed, and its status."""
+
+    def inside(folder, script, *words):
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", [script, "--data-dir", str(place / "data"), *map(str, words)])
+        monkeypatch.setattr(sys, "path", [*sys.path])
+        status = 0
+        try:
+            runpy.run_path(script, run_name="__main__")
+        except SystemExit as stop:
+            status = stop.code
+        return capsys.readouterr(), status
+
+    return inside
+
+
+@pytest.fixture
+def ran(inside):
+    """What a script prints that ends well."""
+
+    def ran(*words):
+        printed, status = inside(*words)
+        assert not status, printed.err
+        return printed.out
+
+    return ran
+
+
+@pytest.fixture
+def refused(inside):
+    """The one line that a wrong call ends in, with status 2."""
+
+    def refused(*words):
+        printed, status = inside(*words)
+        assert status == 2
+        assert re.fullmatch(r"(train|inference)\.py: error: [^\n]+\n", printed.err), printed.err
+        return printed.err
+
+    return refused
+
+
+@pytest.fixture(scope="session")
+def run(place):
+    """A finished run of MELD in the default folder, made from inside the script's folder."""
+    done = call(place / "MELD", "train.py", *SMALL, "--empty-history", "strict", "--batch-size", 4)
+    (run,) = (place / "MELD" / "runs").iterdir()
+    assert str(run.name) in done.stdout
+    assert "seed 2 (3/3)" in done.stderr
+    return run
