@@ -10,7 +10,7 @@ from common.data import DATASETS
 from common.errors import InputError
 from common.experiments.significance import figures, paired_test
 from common.settings import read_yaml
-from common.training.folder import HISTORY, PREDICTIONS, RESULTS, SETTINGS
+from common.training.folder import HISTORY, PREDICTIONS, RESULTS, SETTINGS, classes_of
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,8 @@ def paired(a: Results, b: Results, a_folder: object, b_folder: object) -> tuple[
 
 def _read_run(run: Path) -> Results:
     settings = read_yaml(run / SETTINGS)
-    dataset, data = settings.get("dataset"), settings.get("data")
-    classes = data.get("classes") if isinstance(data, dict) else None
-    named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
-    if dataset not in list(DATASETS) or not named or len(classes) > 1000:
+    dataset, classes = settings.get("dataset"), classes_of(settings)
+    if dataset not in list(DATASETS) or classes is None or len(classes) > 1000:
         raise InputError(f"{run / SETTINGS}: names no dataset and classes; restore it, or remove the run")
     try:
         table = pd.read_csv(run / PREDICTIONS, dtype={"dialogue": str}, keep_default_na=False)

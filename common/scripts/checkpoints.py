@@ -7,7 +7,7 @@ from common.data import DATASETS
 from common.errors import InputError
 from common.scripts.options import shown
 from common.settings import EvaluationSettings, build, option_name, read_yaml, words
-from common.training.folder import RESULTS, SETTINGS, checkpoint_name
+from common.training.folder import RESULTS, SETTINGS, checkpoint_name, classes_of
 
 RELEASED = [checkpoint_name(index) for index in range(3)]
 
@@ -86,7 +86,7 @@ def trained_settings(
             if not isinstance(trained, dict):
                 raise InputError(f"{beside}: no hyperparameters in it; restore or remove the file")
             trained = {f.name: trained[f.name] for f in fields(EvaluationSettings) if f.name in trained}
-            classes.append((content.get("data") or {}).get("classes"))
+            classes.append(classes_of(content))
             if content.get("synthetic") and not synthetic:
                 notes.append(f"Note: {name} was trained on synthetic conversations, unlike what follows.")
         found.append(build(EvaluationSettings, hyperparameters | trained | options, beside))

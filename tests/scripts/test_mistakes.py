@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import yaml
 
 import common.data.build
 from common.data import iemocap, meld
@@ -82,6 +83,15 @@ def test_a_run_goes_on_with_its_own_dataset_only(place, run, refused, tmp_path):
 def test_wrong_calls_end_in_status_2_for_the_shell_too(place):
     done = call(place / "MELD", "train.py", "--epochs", "0", status=2)
     assert done.stderr == "train.py: error: epochs (--epochs): found 0; expected a whole number, at least 1\n"
+
+
+def test_a_foreign_settings_file_beside_a_checkpoint(place, run, ran, tmp_path):
+    """Its classes are not needed on MELD; a value of another kind in their place is passed over."""
+    shutil.copytree(run, tmp_path / "run")
+    path = tmp_path / "run" / "settings.yaml"
+    content = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump(content | {"data": ["no", "mapping"]}))
+    assert "weighted F1" in ran(place / "MELD", "inference.py", "--checkpoints", tmp_path / "run")
 
 
 def test_a_wrong_value_at_the_top_of_a_script(place, refused):
