@@ -42,6 +42,16 @@ def random_corpus(lengths, speakers=3, classes=4, seed=0, widths=WIDTHS):
     )
 
 
+def told(main, capsys):
+    """What the command `main`, called in this process, prints, and its exit status."""
+    status = 0
+    try:
+        main()
+    except SystemExit as stop:
+        status = stop.code
+    return capsys.readouterr(), status
+
+
 def same(a, b):
     """Whether two corpora hold the same, whatever they were made of."""
     for name in Corpus.__dataclass_fields__:

@@ -65,7 +65,7 @@ def explain(network: ECERC, batches: Batches) -> Explanation:
 
 def _attention(trace, layout, routes):
     """Per dialogue of a batch, route to weights (n, n)."""
-    cells = len(layout.real_cell) and sum(group.real.numel() for group in layout.groups)
+    cells = sum(group.real.numel() for group in layout.groups)
     without = {}
     for kind, empty in (("self", layout.no_self), ("cross", layout.no_cross)):
         without[kind] = layout.pad((empty.cell >= cells)[:, None])[:, :, 0].cpu().numpy()  # (B, L)

@@ -10,12 +10,12 @@ from scipy.stats import spearmanr
 
 from common.data.corpus import Corpus
 from common.network.explain import Explanation
+from common.reporting.tables import FIGURES
 from common.settings import NetworkSettings
 from common.training.calibration import confidence_scores, with_temperature
 from common.training.metrics import scores
 
 POSITIONS = (1, 2, 3, 4, 6, 11, 21, 41)  # first turns of the groups by position
-FIGURES = {"accuracy": "accuracy", "wf1": "weighted F1", "macro_f1": "macro F1"}
 
 
 def checkpoint_analysis(

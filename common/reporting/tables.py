@@ -6,12 +6,12 @@ import numpy as np
 
 from common.training.calibration import confidence_scores
 
-_FIGURES = {"accuracy": "accuracy", "wf1": "weighted F1", "macro_f1": "macro F1"}
+FIGURES = {"accuracy": "accuracy", "wf1": "weighted F1", "macro_f1": "macro F1"}
 
 
 def checkpoint_table(name: str, found: dict, classes: list[str]) -> str:
     """One checkpoint: its scores, then per class precision, recall, F1, support and its row of the confusion matrix."""
-    lines = [f"{name}: " + ", ".join(f"{words} {found[key]:.2f}" for key, words in _FIGURES.items())]
+    lines = [f"{name}: " + ", ".join(f"{words} {found[key]:.2f}" for key, words in FIGURES.items())]
     wide = max(map(len, classes)) + 2
     head = f"{'':{wide}}{'precision':>10}{'recall':>8}{'F1':>8}{'support':>9}   predicted as"
     lines.append(head + "".join(f"{c:>{max(len(c), 4) + 2}}" for c in classes))
@@ -27,7 +27,7 @@ def summary_table(named: dict[str, dict], classes: list[str], paper: dict | None
 
     `named`: name to `scores`.
     """
-    rows = {words: [found[key] for found in named.values()] for key, words in _FIGURES.items()}
+    rows = {words: [found[key] for found in named.values()] for key, words in FIGURES.items()}
     rows |= {f"F1 {c}": [found["f1"][i] for found in named.values()] for i, c in enumerate(classes)}
     head, spread = [*named, "mean ± std"], [mean_and_spread(values) for values in rows.values()]
     body = [[*(f"{v:.2f}" for v in values), text] for values, text in zip(rows.values(), spread, strict=True)]
@@ -45,7 +45,7 @@ def summary_table(named: dict[str, dict], classes: list[str], paper: dict | None
 
 def ensemble_line(found: dict, count: int) -> str:
     """`scores` of the averaged probabilities of `count` checkpoints, told from the mean of their scores."""
-    figures = ", ".join(f"{words} {found[key]:.2f}" for key, words in _FIGURES.items())
+    figures = ", ".join(f"{words} {found[key]:.2f}" for key, words in FIGURES.items())
     return f"As an ensemble, probabilities of the {count} averaged (not the paper's protocol): {figures}"
 
 

@@ -13,8 +13,9 @@ from common.errors import InputError
 from common.files import atomic
 from common.network.ecerc import ECERC
 from common.network.explain import explain
-from common.reporting.analysis import FIGURES, checkpoint_analysis, conversations, ensemble_scores, summary
+from common.reporting.analysis import checkpoint_analysis, conversations, ensemble_scores, summary
 from common.reporting.page import report_page
+from common.reporting.tables import FIGURES
 from common.scripts.confidence import temperature_of
 from common.settings import EvaluationSettings
 

@@ -16,7 +16,7 @@ from common.data import download, iemocap, obtain
 from common.data.load import DEFAULT_DATA, load_corpus
 from common.scripts.checkpoints import RELEASED
 from tests.data.server import POINTER, cut, ranges, whole
-from tests.small import same, small_corpus
+from tests.small import same, small_corpus, told
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,12 +56,7 @@ def command(tmp_path, monkeypatch, capsys):
     def command(*words):
         places = ["--data-dir", str(tmp_path / "data"), "--checkpoint-dir", str(tmp_path)]
         monkeypatch.setattr(sys, "argv", ["obtain", *words, *places, "--timeout", "5"])
-        status = 0
-        try:
-            obtain.run_script(obtain.main, "obtain")
-        except SystemExit as stop:
-            status = stop.code
-        return capsys.readouterr(), status
+        return told(lambda: obtain.run_script(obtain.main, "obtain"), capsys)
 
     return command
 

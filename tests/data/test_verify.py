@@ -13,7 +13,7 @@ from common.data.corpus import from_dialogues
 from common.data.download import MANIFEST
 from tests.data.server import POINTER
 from tests.data.test_readers import rewrite
-from tests.small import WIDTHS, small_corpus
+from tests.small import WIDTHS, small_corpus, told
 
 
 @pytest.fixture
@@ -22,12 +22,7 @@ def command(monkeypatch, capsys):
 
     def command(*words):
         monkeypatch.setattr(sys, "argv", ["verify", *map(str, words)])
-        status = 0
-        try:
-            verify.run_script(verify.main, "verify")
-        except SystemExit as stop:
-            status = stop.code
-        return capsys.readouterr(), status
+        return told(lambda: verify.run_script(verify.main, "verify"), capsys)
 
     return command
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from common.data import iemocap, meld
-from tests.small import small_corpus
+from tests.small import small_corpus, told
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--hidden-width", "8", "--heads", "2", "--head-width", "4", "--epochs", "2", "--learning-rate", "0.01"]
@@ -41,12 +41,7 @@ def inside(place, monkeypatch, capsys):
         monkeypatch.chdir(folder)
         monkeypatch.setattr(sys, "argv", [script, "--data-dir", str(place / "data"), *map(str, words)])
         monkeypatch.setattr(sys, "path", [*sys.path])
-        status = 0
-        try:
-            runpy.run_path(script, run_name="__main__")
-        except SystemExit as stop:
-            status = stop.code
-        return capsys.readouterr(), status
+        return told(lambda: runpy.run_path(script, run_name="__main__"), capsys)
 
     return inside
 
