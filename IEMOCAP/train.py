@@ -6,7 +6,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from common.scripts.train import train
+from common.commands.train import train
 
 HYPERPARAMETERS = dict(
     # Runs

@@ -6,7 +6,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from common.scripts.inference import inference
+from common.commands.inference import inference
 
 # What the released checkpoints were trained with. Runs of train.py carry their own values in settings.yaml.
 HYPERPARAMETERS = dict(

@@ -1,4 +1,4 @@
-"""The machine and the packages that results are obtained with; `python -m common.environment` prints them."""
+"""The machine and the packages that results are obtained with; `python -m common environment` prints them."""
 
 import ctypes
 import math
@@ -110,5 +110,6 @@ def _driver():
         return "none"
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Print them."""
     sys.stdout.write("".join(f"{name}: {value}\n" for name, value in describe().items()))

@@ -24,7 +24,7 @@ class _Short(reprlib.Repr):
         return repr(x) if x is None or isinstance(x, int | float) else f"a {type(x).__name__}"
 
 
-def shown(value: object) -> str:
+def brief(value: object) -> str:
     """`value`, which stood in a foreign file, for a message: in one line and short, whatever it is."""
     return _Short().repr(value)[:200]
 

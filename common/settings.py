@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from common.errors import InputError, shown
+from common.errors import InputError, brief
 
 MODALITIES = ("text", "audio", "visual")
 MODALITY_SETS = ("TAV", "TA", "TV", "AV", "T", "A", "V")  # Table 5; T text, A audio, V visual
@@ -169,14 +169,14 @@ def _checked(f, value):
         else:
             good, expected = all(part in PARTS for part in items), f"different ones of {', '.join(PARTS)}, or none"
         if not good or len(set(items)) < len(items):
-            raise InputError(f"{name}: found {shown(value)}; expected {expected}")
+            raise InputError(f"{name}: found {brief(value)}; expected {expected}")
         return items
     if f.type is float and type(value) is int:
         value = float(value)
     if type(value) is not f.type:
-        raise InputError(f"{name}: found {shown(value)}; expected {_KINDS[f.type]}")
+        raise InputError(f"{name}: found {brief(value)}; expected {_KINDS[f.type]}")
     if rule["choices"] and value not in rule["choices"]:
-        raise InputError(f"{name}: found {shown(value)}; expected one of {', '.join(rule['choices'])}")
+        raise InputError(f"{name}: found {brief(value)}; expected one of {', '.join(rule['choices'])}")
     if f.type in (int, float):
         bounds = (
             ("at least", operator.ge, "least"),
@@ -186,7 +186,7 @@ def _checked(f, value):
         bounds = [(words, holds, rule[key]) for words, holds, key in bounds if rule[key] is not None]
         if not math.isfinite(value) or not all(holds(value, bound) for _, holds, bound in bounds):
             expected = " and ".join(f"{words} {bound}" for words, _, bound in bounds)
-            raise InputError(f"{name}: found {shown(value)}; expected {_KINDS[f.type]}, {expected}")
+            raise InputError(f"{name}: found {brief(value)}; expected {_KINDS[f.type]}, {expected}")
     return value
 
 

@@ -6,7 +6,7 @@ import torch
 from common.data import iemocap, meld
 from common.data.corpus import from_dialogues
 from common.network.ecerc import ECERC
-from common.network.released import released_state
+from common.release.checkpoint import released_state
 from common.settings import NetworkSettings
 
 WIDTHS = {
@@ -47,10 +47,7 @@ def make_corpus(dataset, features, speaker, label, lengths):
         lengths=lengths,
         ids=[f"d{i}" for i in range(len(lengths))],
         split_sizes=(0, 0, len(lengths)),
-        text=text,
-        audio=audio,
-        visual=visual,
-        event=features["event"].astype(np.float32),
+        features={"text": text, "audio": audio, "visual": visual, "event": features["event"].astype(np.float32)},
         label=np.array(label, np.int64),
         speaker=np.array(speaker, np.int64),
         classes=CLASSES[dataset],

@@ -3,12 +3,12 @@
 import numpy as np
 import torch
 
-from common.data.batches import Batches
+from common.batching.batches import Batches
 from common.data.corpus import FEATURES, Corpus, from_dialogues
 from common.data.synthetic import synthetic_corpus
+from common.evaluation.evaluate import evaluate
 from common.network.ecerc import ECERC
 from common.settings import NetworkSettings
-from common.training.evaluate import evaluate
 from common.training.fit import Trainer
 from common.training.side_by_side import side_by_side
 
@@ -38,7 +38,7 @@ def random_corpus(lengths, speakers=3, classes=4, seed=0, widths=WIDTHS):
         speaker=rng.integers(speakers, size=n),
         classes=[f"c{i}" for i in range(classes)],
         speakers=[f"s{i}" for i in range(speakers)],
-        **{name: rng.standard_normal((n, widths[name])).astype(np.float32) for name in FEATURES},
+        features={name: rng.standard_normal((n, widths[name])).astype(np.float32) for name in FEATURES},
     )
 
 
@@ -56,9 +56,17 @@ def same(a, b):
     """Whether two corpora hold the same, whatever they were made of."""
     for name in Corpus.__dataclass_fields__:
         x, y = getattr(a, name), getattr(b, name)
-        if name != "sources" and not (np.array_equal(x, y) if isinstance(x, np.ndarray) else x == y):
+        if name == "features":
+            if x.keys() != y.keys() or not all(np.array_equal(x[feature], y[feature]) for feature in x):
+                return False
+        elif name != "sources" and not (np.array_equal(x, y) if isinstance(x, np.ndarray) else x == y):
             return False
     return True
+
+
+def arrays(x):
+    """Name to array of all that a Corpus, or a Batch, has of each utterance."""
+    return {**x.features, "label": x.label, "speaker": x.speaker}
 
 
 def one_batch_of(corpus, split="test"):

@@ -12,7 +12,7 @@ from common.errors import InputError
 
 def test_the_printed_lines_are_those_of_this_machine():
     printed = subprocess.run(
-        [sys.executable, "-m", "common.environment"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "common", "environment"], capture_output=True, text=True, check=True
     ).stdout
     lines = dict(line.split(": ", 1) for line in printed.splitlines())
     assert lines == {name: str(value) for name, value in describe().items()}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.data.corpus import Corpus
+from common.data.corpus import FEATURES, Corpus
 from common.errors import InputError
 from common.files import atomic, sha256
 
@@ -63,6 +63,7 @@ def _state(folder, files):
 def save(corpus: Corpus, state: dict | None, path: str | Path) -> None:
     """Write `corpus` to `path`, and the `state` of what it was made of."""
     values = {f.name: getattr(corpus, f.name) for f in fields(Corpus)}
+    values |= values.pop("features")
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     rest = {name: value for name, value in values.items() if name not in arrays}
     header = np.frombuffer(json.dumps({"state": state, "arrays": list(arrays), "rest": rest}).encode(), np.uint8)
@@ -80,6 +81,7 @@ def load(path: str | Path, state: dict | None) -> Corpus | None:
             if header["state"] != state:
                 return None
             arrays = {name: archive[name] for name in header["arrays"]}
-        return Corpus(**arrays, **header["rest"])
+        features = {name: arrays.pop(name) for name in FEATURES}
+        return Corpus(features=features, **arrays, **header["rest"])
     except Exception:  # a damaged file can raise nearly anything
         return None

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from common.errors import InputError
+from common.settings import MODALITIES
 
-FEATURES = ("text", "event", "audio", "visual")
+FEATURES = ("text", "event", *MODALITIES[1:])
 SPLITS = ("train", "valid", "test")
 SENTIMENTS = ["neutral", "positive", "negative"]
 
@@ -20,8 +21,8 @@ SENTIMENTS = ["neutral", "positive", "negative"]
 class Corpus:
     """Conversations with their features, labels, speakers and splits.
 
-    `text`, `event`, `audio`, `visual`: float32, (U, width of that feature). `text` is the emotion-related text
-    feature of the evidence, `event` the semantic one of the causes.
+    `features`: each of FEATURES to float32, (U, its width). `text` is the emotion-related text feature of the evidence,
+    `event` the semantic one of the causes.
     `label`, `speaker`: int64, (U,), positions in `classes` and `speakers`; the label is -1 where it is not known, which
     may be so in the test split.
     `offset`: int64, (dialogues + 1,); dialogue i holds the utterances offset[i] to offset[i + 1].
@@ -31,10 +32,7 @@ class Corpus:
     """
 
     name: str
-    text: np.ndarray
-    event: np.ndarray
-    audio: np.ndarray
-    visual: np.ndarray
+    features: dict[str, np.ndarray]
     label: np.ndarray
     speaker: np.ndarray
     offset: np.ndarray
@@ -49,7 +47,7 @@ class Corpus:
     @property
     def widths(self) -> dict[str, int]:
         """Feature name to width."""
-        return {name: getattr(self, name).shape[1] for name in FEATURES}
+        return {name: values.shape[1] for name, values in self.features.items()}
 
     @property
     def lengths(self) -> np.ndarray:
@@ -83,10 +81,17 @@ class Corpus:
 
 
 def from_dialogues(
-    name: str, *, lengths: Sequence[int], ids: Iterable, split_sizes: Sequence[int], **arrays: Any
+    name: str,
+    *,
+    lengths: Sequence[int],
+    ids: Iterable,
+    split_sizes: Sequence[int],
+    features: dict[str, np.ndarray],
+    **arrays: Any,
 ) -> Corpus:
     """A Corpus whose dialogues stand in the order train, valid, test, `split_sizes` of each."""
     ends = np.cumsum(split_sizes)
     splits = {s: list(range(end - n, end)) for s, n, end in zip(SPLITS, split_sizes, ends, strict=True)}
     offset = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return Corpus(name=name, offset=offset, ids=list(ids), splits=splits, **arrays)
+    features = {name: features[name] for name in FEATURES}
+    return Corpus(name=name, features=features, offset=offset, ids=list(ids), splits=splits, **arrays)

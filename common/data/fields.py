@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from common.data import safe_pickle
-from common.errors import InputError, shown
+from common.errors import InputError, brief
 
 
 class FeatureFile:
@@ -27,7 +27,7 @@ class FeatureFile:
 
     def error(self, position: int, found: str, expected: str, dialogue: str | int | None = None) -> InputError:
         """An InputError about one field, and one dialogue of it."""
-        where = "" if dialogue is None else f", dialogue {shown(dialogue)}"
+        where = "" if dialogue is None else f", dialogue {brief(dialogue)}"
         where = f"{self.path}: field {position} ({self.names[position]}){where}"
         return InputError(f"{where}: found {found}; expected {expected}; {_AGAIN}")
 
@@ -40,7 +40,7 @@ class FeatureFile:
         ids = [i.item() if isinstance(i, np.generic) else i for i in found]
         for i in ids:
             if type(i) not in (str, int) or type(i) is not type(ids[0]):
-                raise self.error(position, f"the id {shown(i)}", "strings only, or whole numbers only")
+                raise self.error(position, f"the id {brief(i)}", "strings only, or whole numbers only")
         return sorted(ids) if unordered else ids
 
     def splits(self, positions: list[int]) -> list[list]:
@@ -97,7 +97,7 @@ class FeatureFile:
                 if not _whole(label) or not 0 <= int(label) < len(classes):
                     expected = f"whole numbers from 0 ({classes[0]}) to {len(classes) - 1} ({classes[-1]})"
                     label = label.tolist() if hasattr(label, "tolist") else label
-                    raise self.error(position, f"the label {shown(label)}", expected, i)
+                    raise self.error(position, f"the label {brief(label)}", expected, i)
         return np.array([int(label) for row in rows for label in row], np.int64), [len(row) for row in rows]
 
     def strings(self, position: int, ids: list, lengths: list[int]) -> list[str]:
@@ -106,7 +106,7 @@ class FeatureFile:
         for i, row in zip(ids, self.table(position, ids, lengths), strict=True):
             for entry in row:
                 if not isinstance(entry, str | int | float | np.generic | None):
-                    raise self.error(position, f"the entry {shown(entry)}", "a string", i)
+                    raise self.error(position, f"the entry {brief(entry)}", "a string", i)
                 found.append(str(entry))
                 size += len(found[-1])
                 self._require_room(position, size)
@@ -122,7 +122,7 @@ class FeatureFile:
                 size += 64 * len(values)
                 self._require_room(position, size)
                 if not values or not all(isinstance(value, str | int | float) for value in values):
-                    raise self.error(position, f"the entry {shown(values)}", "numbers or strings, or a list of them", i)
+                    raise self.error(position, f"the entry {brief(values)}", "numbers or strings, or a list of them", i)
                 found.append(values)
         return found
 
@@ -143,7 +143,7 @@ class FeatureFile:
                 self._require_room(position, 4 * sum(lengths) * shape[0])
                 flat = np.empty((sum(lengths), *shape), np.float32)
             if shape != flat.shape[1:]:
-                raise self.error(position, f"width {shape[0]}", f"{flat.shape[1]} as in dialogue {shown(ids[0])}", i)
+                raise self.error(position, f"width {shape[0]}", f"{flat.shape[1]} as in dialogue {brief(ids[0])}", i)
             try:
                 with np.errstate(over="ignore"):
                     values = np.array([as_float32(entry) for entry in row])

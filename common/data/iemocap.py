@@ -38,11 +38,11 @@ def read(folder: str | Path) -> Corpus:
     ids = train[valid:] + train[:valid] + test
     label, lengths = file.labels(2, ids, CLASSES)
     speaker = np.array([entry != ("M",) for entry in file.entries(1, ids, lengths)], np.int64)
-    arrays = {"audio": file.features(4, ids, lengths), "visual": file.features(5, ids, lengths)}
+    features = {"audio": file.features(4, ids, lengths), "visual": file.features(5, ids, lengths)}
     sentences = file.strings(6, ids, lengths)
     del file  # the three files together would not fit into a small memory
-    arrays["text"] = FeatureFile(folder / EMOTION, *FIELDS[EMOTION]).features(2, ids, lengths)
-    arrays["event"] = FeatureFile(folder / EVENT, *FIELDS[EVENT]).features(6, ids, lengths)
+    features["text"] = FeatureFile(folder / EMOTION, *FIELDS[EMOTION]).features(2, ids, lengths)
+    features["event"] = FeatureFile(folder / EVENT, *FIELDS[EVENT]).features(6, ids, lengths)
     return from_dialogues(
         NAME,
         lengths=lengths,
@@ -53,7 +53,7 @@ def read(folder: str | Path) -> Corpus:
         speakers=["M", "F"],
         classes=CLASSES,
         sentences=sentences,
-        **arrays,
+        features=features,
     )
 
 
@@ -73,9 +73,9 @@ def write(corpus: Corpus, folder: str | Path) -> None:
     speakers = per_dialogue(np.where(corpus.speaker == 0, "M", "F"), as_list=True)
     labels = per_dialogue(corpus.label, as_list=True)
     sentences = per_dialogue(np.array(corpus.sentences, object), as_list=True) if corpus.sentences else empty
-    audio, visual = per_dialogue(corpus.audio), per_dialogue(corpus.visual)
+    audio, visual = (per_dialogue(corpus.features[name]) for name in ("audio", "visual"))
     dump((utterances, speakers, labels, {}, audio, visual, sentences, *splits), Path(folder) / BASE)
-    emotion = per_dialogue(corpus.text, as_list=True)
+    emotion = per_dialogue(corpus.features["text"], as_list=True)
     dump((speakers, labels, emotion, {}, {}, {}, sentences, *splits, []), Path(folder) / EMOTION)
-    event = per_dialogue(corpus.event, as_list=True)
+    event = per_dialogue(corpus.features["event"], as_list=True)
     dump((speakers, labels, {}, {}, {}, {}, event, {}, {}, {}, sentences, *splits, [], [], []), Path(folder) / EVENT)

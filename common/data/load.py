@@ -39,6 +39,6 @@ def require_files(dataset: str, data_dir: str | Path) -> None:
     if missing:
         raise InputError(
             f"{folder}: missing {', '.join(missing)}; the authors of ECERC share these files at {_LINKS}; get "
-            f"them with `python -m common.data.obtain {dataset}`, put them into that folder, name another one with "
+            f"them with `python -m common obtain {dataset}`, put them into that folder, name another one with "
             "--data-dir, or use --synthetic to do without"
         )

@@ -15,6 +15,7 @@ FILE = "meld_emotion_semantic_features_roberta.pkl"
 _READ = {0: "speakers", 1: "emotion labels", 2: "sentiment labels", 3: "emotion text features"}
 _READ |= {7: "event text features", 11: "audio", 12: "visual", 13: "sentences"}
 _READ |= {14: "train ids", 15: "test ids", 16: "valid ids"}
+_FEATURES = {"text": 3, "event": 7, "audio": 11, "visual": 12}
 FIELDS = {FILE: (17, _READ)}  # how many there are, and those that are read
 FILES = tuple(FIELDS)
 SPEAKERS = 9  # length of the one-hot speaker entries
@@ -42,10 +43,7 @@ def read(folder: str | Path) -> Corpus:
         speakers=speakers,
         classes=CLASSES,
         sentences=file.strings(13, ids, lengths),
-        text=file.features(3, ids, lengths),
-        event=file.features(7, ids, lengths),
-        audio=file.features(11, ids, lengths),
-        visual=file.features(12, ids, lengths),
+        features={name: file.features(position, ids, lengths) for name, position in _FEATURES.items()},
     )
 
 
@@ -75,9 +73,8 @@ def write(corpus: Corpus, folder: str | Path) -> None:
     one_hot = np.eye(SPEAKERS, dtype=np.int64)[corpus.speaker]
     sentiment = np.zeros_like(corpus.label) if corpus.sentiment is None else corpus.sentiment
     sentences = per_dialogue(np.array(corpus.sentences, object), as_list=True) if corpus.sentences else blank(corpus)
-    text, event = per_dialogue(corpus.text), per_dialogue(corpus.event)
+    text, event, audio, visual = (per_dialogue(corpus.features[name]) for name in _FEATURES)
     splits = [[corpus.ids[i] for i in corpus.splits[s]] for s in ("train", "test", "valid")]
     labels = [per_dialogue(values, as_list=True) for values in (one_hot, corpus.label, sentiment)]
-    audio, visual = per_dialogue(corpus.audio), per_dialogue(corpus.visual)
     content = (*labels, text, {}, {}, {}, event, {}, {}, {}, audio, visual, sentences, *splits)
     dump(content, Path(folder) / FILE)

@@ -1,11 +1,11 @@
-"""Own conversations: a Corpus in one file, which `python -m common.data.build` writes and the scripts read."""
+"""Own conversations: a Corpus in one file, which `python -m common build` writes and the scripts read."""
 
 from pathlib import Path
 
 import numpy as np
 
 from common.data import DATASETS, cache
-from common.data.corpus import FEATURES, SPLITS, Corpus
+from common.data.corpus import SPLITS, Corpus
 from common.errors import InputError
 
 FILE = "corpus.npz"
@@ -21,7 +21,7 @@ def read_own(folder: str | Path) -> Corpus | None:
         return None
     corpus = cache.load(path, None)
     if corpus is None or not _holds_together(corpus):
-        raise InputError(f"{path}: damaged, or no file of python -m common.data.build; build it again")
+        raise InputError(f"{path}: damaged, or no file of python -m common build; build it again")
     return corpus
 
 
@@ -45,10 +45,8 @@ def _holds_together(corpus):
             and (corpus.lengths > 0).all()
             and len(corpus.offset) == dialogues + 1
             and used == list(range(dialogues))
-            and all(
-                f.dtype == np.float32 and f.shape == (count, f.shape[1]) for f in map(corpus.__dict__.get, FEATURES)
-            )
-            and all(np.isfinite(getattr(corpus, name)).all() for name in FEATURES)
+            and all(f.dtype == np.float32 and f.shape == (count, f.shape[1]) for f in corpus.features.values())
+            and all(np.isfinite(values).all() for values in corpus.features.values())
             and all(a.dtype == np.int64 and a.shape == (count,) for a in (corpus.label, corpus.speaker))
             and -1 <= corpus.label.min() <= corpus.label.max() < len(corpus.classes)
             and 0 <= corpus.speaker.min() <= corpus.speaker.max() < len(corpus.speakers)

@@ -13,7 +13,7 @@ import numpy as np
 
 from common.data import torch_file
 from common.data.unpickler import Refused, Stateful, Unpickler, key
-from common.errors import InputError, shown
+from common.errors import InputError, brief
 from common.files import HEAD, mistaken_for
 
 
@@ -66,7 +66,7 @@ class _Dtype(Stateful):
 
     def __init__(self, name):
         if not isinstance(name, str) or not re.fullmatch(r"[<>|=]?([biufSU]\d{1,6}|O8?|\?)", name):
-            raise Refused(f"numpy dtype {shown(name)}")
+            raise Refused(f"numpy dtype {brief(name)}")
         self._name, self._order = name, "="
 
     def restore(self, state):
@@ -95,15 +95,15 @@ class _Array(np.ndarray, Stateful):
 
 def _check_shape(shape, found):
     if type(shape) is not tuple or len(shape) > 32 or not all(type(n) is int and 0 <= n < 2**63 for n in shape):
-        raise ValueError(f"array of shape {shown(shape)}")
+        raise ValueError(f"array of shape {brief(shape)}")
     # an array without values can be as long as it likes to the outside
     if found != math.prod(shape) or math.prod(n or 1 for n in shape) > max(found, 2**16):
-        raise ValueError(f"array of shape {shown(shape)} with {found:g} values")
+        raise ValueError(f"array of shape {brief(shape)} with {found:g} values")
 
 
 def _reconstruct(kind, *_):
     if kind is not _ndarray:
-        raise Refused(f"an array of class {shown(kind)}")
+        raise Refused(f"an array of class {brief(kind)}")
     return np.ndarray.__new__(_Array, (0,), "b")
 
 
@@ -128,7 +128,7 @@ def _scalar(dtype, data):
 
 def _encode(text, encoding):
     if encoding not in ("latin1", "latin-1"):
-        raise Refused(f"the encoding {shown(encoding)}")
+        raise Refused(f"the encoding {brief(encoding)}")
     return text.encode("latin1")
 
 

@@ -1,6 +1,6 @@
 """Synthetic conversations with planted evidence and causes, in the layout of the released files.
 
-`python -m common.data.synthetic DIR` writes them as feature pickles. Two parties talk. In each dialogue a party has one
+`python -m common synthetic DIR` writes them as feature pickles. Two parties talk. In each dialogue a party has one
 mood and one event, both drawn anew, different from those of the other party; every turn is of one kind:
 
 - `evidence`: text, audio and visual features show the speaker's mood, and that is the emotion of the turn.
@@ -20,8 +20,8 @@ import numpy as np
 
 from common.data import DATASETS, iemocap, meld
 from common.data.corpus import FEATURES, Corpus, from_dialogues
-from common.data.published import WIDTHS
-from common.errors import InputError, run_script
+from common.errors import InputError
+from common.release.published import WIDTHS
 from common.settings import OneLineParser, option_name
 
 CAUSES = ("self_event", "cross_event", "self_emotion", "cross_emotion")
@@ -75,7 +75,7 @@ def synthetic_corpus(
         sentences=[("evidence", *CAUSES)[k + 1] for k in kind],
         sentiment=_SENTIMENT[label] if dataset == meld.NAME else None,
         sources={"synthetic": f"seed {seed}"},
-        **{name: values.astype(np.float32) for name, values in features.items()},
+        features={name: values.astype(np.float32) for name, values in features.items()},
     )
 
 
@@ -110,7 +110,7 @@ def _dialogue(rng, turns, classes, causes, evidence_share):
 
 def main() -> None:
     """Write synthetic conversations as the command line says."""
-    parser = OneLineParser(prog="python -m common.data.synthetic", description=__doc__.split("\n")[0])
+    parser = OneLineParser(prog="python -m common synthetic", description=__doc__.split("\n")[0])
     parser.add_argument("folder", help="data folder to write to; the scripts read it with --data-dir", metavar="DIR")
     parser.add_argument(
         "--dataset", choices=sorted(SIZES), nargs="+", default=sorted(SIZES), help="layouts to write (default: both)"
@@ -149,7 +149,3 @@ def main() -> None:
         module = DATASETS[dataset]
         module.write(corpus, Path(arguments.folder) / module.FOLDER)
         print(f"wrote {', '.join(module.FILES)} to {Path(arguments.folder) / module.FOLDER}; {corpus.describe()}")
-
-
-if __name__ == "__main__":
-    run_script(main, "synthetic")

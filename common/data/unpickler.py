@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from common.errors import shown
+from common.errors import brief
 
 _KEYS = str | bytes | int | float | np.integer | None  # hashed without recursion, and hardly made to collide
 _NUMBER = np.dtype([("opcode", "S1"), ("value", ">f8")])
@@ -216,7 +216,7 @@ class Unpickler:
         module = _RENAMED.sub("numpy.core", "builtins" if module == "__builtin__" else module)
         name = f"{module}.{name}"
         if name not in self.names:
-            raise Refused(name if re.fullmatch(r"[\w.]{1,200}", name, re.ASCII) else shown(name))
+            raise Refused(name if re.fullmatch(r"[\w.]{1,200}", name, re.ASCII) else brief(name))
         self.stack.append(self.names[name])
 
     def INST(self):

@@ -1,7 +1,7 @@
 """The attention block, eq. 2-7: multi-head attention and a feed-forward layer, each with residual and LayerNorm.
 
-m width of the block, A = heads · head width, E queries without history; letters otherwise as in `common.data.layout`
-and `masks`.
+m width of the block, A = heads · head width, E queries without history; letters otherwise as in
+`common.batching.packing` and `masks`.
 """
 
 import math

@@ -2,14 +2,14 @@
 
 Section 4 of the paper, stage by stage; equation numbers are the paper's. B dialogues in a batch, L utterances in the
 longest, N real utterances, R rows computed up to the causes (N, or under "released" empty history N and P padding rows,
-see `common.data.layout`), d hidden width, K modalities in use, D = K d, C classes. Settings may leave parts out (Tables
-4 to 7); such a part is None.
+see `common.batching.packing`), d hidden width, K modalities in use, D = K d, C classes. Settings may leave parts out
+(Tables 4 to 7); such a part is None.
 """
 
 import torch
 from torch import Tensor, nn
 
-from common.data.batches import Batch
+from common.batching.batches import Batch
 from common.network.attention import AttentionBlock, sinusoid
 from common.network.dropout import Dropout
 from common.network.linear import Linear, linear
@@ -91,7 +91,7 @@ class ECERC(nn.Module):
         attend to the history.
         """
         masks = history_masks(batch.layout, batch.speaker, self.settings.empty_history)
-        table = self._table(batch.layout.longest, batch.text.device) if self.settings.positions else None
+        table = self._table(batch.layout.longest, batch.speaker.device) if self.settings.positions else None
         return self.classify(batch, masks, table, trace, removed)
 
     def classify(
@@ -138,7 +138,7 @@ class ECERC(nn.Module):
         emotion_cause = attend("emotion_encoder", evidence, masks.history) if self.emotion_encoder else evidence
         event_cause = None
         if self.event_map:
-            mapped = self._map(self.event_map, batch.event, 0, layout, table, expand is not None)
+            mapped = self._map(self.event_map, batch.features["event"], 0, layout, table, expand is not None)
             event_cause = _expanded(mapped, expand)
         if self.event_encoder:
             event_cause = attend("event_encoder", event_cause, masks.history)  # (R, d)
@@ -196,9 +196,11 @@ class ECERC(nn.Module):
 
     def _mapped_evidence(self, batch, table, padding):
         """The features of each modality, mapped to width d: K of (N, d), or more rows as in `_map`."""
-        features = {name: getattr(batch, name) for name in self.settings.modalities_in_use}
+        features = {name: batch.features[name] for name in self.settings.modalities_in_use}
         if self.settings.modality_order == "released" and {"audio", "visual"} <= set(features):
-            joined = torch.cat([batch.visual, batch.audio], 1)  # the release stores them so, but cuts them as follows
+            joined = torch.cat(
+                [features["visual"], features["audio"]], 1
+            )  # the release stores them so, but cuts them as follows
             features["audio"], features["visual"] = joined.split([self.widths["audio"], self.widths["visual"]], 1)
         mapped, first = [], 0
         for name, columns in features.items():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from common.data.batches import Batches
+from common.batching.batches import Batches
 from common.network.ecerc import ECERC
 
 

@@ -1,7 +1,7 @@
 """Which earlier turns a query may attend to: the masks of Figure 3, and queries that have none.
 
 b dialogues of a group in a grid of n positions for keys and Q for queries; letters otherwise as in
-`common.data.layout`.
+`common.batching.packing`.
 """
 
 import math
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from common.data.layout import Empty, Group, Layout
+from common.batching.packing import Empty, Group, Layout
 
 
 @dataclass(frozen=True)

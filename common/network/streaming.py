@@ -18,8 +18,7 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from common.data.batches import Batch
-from common.data.corpus import FEATURES
+from common.batching.batches import Batch
 from common.errors import InputError
 from common.network.attention import AttentionLayer
 from common.network.ecerc import ECERC
@@ -86,11 +85,7 @@ class Live:
         self,
         conversations: Iterable[Hashable],
         speakers: Iterable[Hashable],
-        *,
-        text: ArrayLike | Tensor | None = None,
-        event: ArrayLike | Tensor | None = None,
-        audio: ArrayLike | Tensor | None = None,
-        visual: ArrayLike | Tensor | None = None,
+        **features: ArrayLike | Tensor,
     ) -> Tensor:
         """Log-probabilities (N, C) of the next N utterances, on the network's device.
 
@@ -103,7 +98,7 @@ class Live:
             raise InputError(
                 f"live conversations: found {len(names)} speakers for {len(ids)} utterances; expected one for each"
             )
-        features = self._checked(dict(zip(FEATURES, (text, event, audio, visual), strict=True)), len(ids))
+        features = self._checked(features, len(ids))
         if len(ids) > len(self._free):
             grown = max(2 * self._capacity, self._capacity + len(ids))
             self._free = np.append(self._free, np.arange(self._capacity, grown))
@@ -120,7 +115,7 @@ class Live:
             now[name] = before.extended([names[i] for i in at], rows[at])
 
         network, count = self.network, torch.arange(len(ids), device=self._device)
-        batch = Batch(**features, label=None, speaker=None, rows=None, layout=_Turns(len(ids), count))
+        batch = Batch(features, label=None, speaker=None, rows=None, layout=_Turns(len(ids), count))
         table = network.positions(torch.from_numpy(position)).to(self._device) if network.settings.positions else None
         log_prob = network.classify(batch, self._masks([(turns[name], now[name]) for name in now], rows), table)
         self._conversations |= now
@@ -176,15 +171,12 @@ class Live:
         network = self.network
         used = (*network.settings.modalities_in_use, *(["event"] if network.event_map else []))
         for name in used:
-            found, expected = tuple(np.shape(features[name])), (count, network.widths[name])
+            found, expected = tuple(np.shape(features.get(name))), (count, network.widths[name])
             if found != expected:
                 raise InputError(
                     f"live conversations: {name} has shape {found}; expected {expected}, a row for each utterance"
                 )
-        return {
-            name: torch.as_tensor(x, dtype=torch.float32, device=self._device) if name in used else None
-            for name, x in features.items()
-        }
+        return {name: torch.as_tensor(features[name], dtype=torch.float32, device=self._device) for name in used}
 
     def _masks(self, parts, rows):
         """H, S and C of Figure 3 for new utterances in `rows` (N,) of the memory.

@@ -9,11 +9,11 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from common.data.corpus import Corpus
+from common.evaluation.calibration import confidence_scores, with_temperature
+from common.evaluation.metrics import scores
 from common.network.explain import Explanation
 from common.reporting.tables import FIGURES
 from common.settings import NetworkSettings
-from common.training.calibration import confidence_scores, with_temperature
-from common.training.metrics import scores
 
 POSITIONS = (1, 2, 3, 4, 6, 11, 21, 41)  # first turns of the groups by position
 

@@ -7,7 +7,7 @@ import numpy as np
 import yaml
 
 from common.data.corpus import Corpus
-from common.data.published import TEST_COUNTS
+from common.release.published import TEST_COUNTS
 
 
 def _read() -> dict[str, Any]:
@@ -40,7 +40,8 @@ def paper_scores(corpus: Corpus, split: str) -> tuple[dict | None, str]:
     counts = np.bincount(corpus.label[corpus.rows("test")], minlength=len(corpus.classes)).tolist()
     if counts != TEST_COUNTS[corpus.name]:
         return None, "the test labels are not those of the released files"
-    blank = [name for name in corpus.widths if not np.ptp(getattr(corpus, name)[corpus.rows("test")], axis=0).any()]
+    rows = corpus.rows("test")
+    blank = [name for name, values in corpus.features.items() if not np.ptp(values[rows], axis=0).any()]
     if blank:
         return None, f"the {' and '.join(blank)} features are blank, unlike those of the released files"
     return paper_systems(corpus.name)["ECERC"], ""

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.data.batches import Batch, Batches
+from common.batching.batches import Batch, Batches
 from common.errors import InputError
+from common.evaluation.metrics import confusion_scores
 from common.network.ecerc import ECERC
 from common.settings import TrainingSettings
 from common.training.graphs import captured
 from common.training.loss import focal_loss
-from common.training.metrics import confusion_scores
 
 
 class Selection:

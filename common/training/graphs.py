@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from common.data.batches import Batch, Batches
+from common.batching.batches import Batch, Batches
 from common.network.dropout import Dropout
 
 WARM_UPS = 3  # libraries set themselves up in the first calls, which a graph must not contain

@@ -10,19 +10,19 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from common.data.batches import Batches
+from common.batching.batches import Batches
 from common.data.corpus import Corpus
 from common.environment import device_name, versions
 from common.errors import InputError
+from common.evaluation.evaluate import evaluate
+from common.evaluation.metrics import scores
+from common.evaluation.predictions import prediction_rows
 from common.network.ecerc import ECERC
-from common.network.released import load_released, save_released
+from common.release.checkpoint import load_released, save_released
 from common.settings import NetworkSettings, TrainingSettings
-from common.training.evaluate import evaluate
 from common.training.fit import Trainer
 from common.training.folder import HISTORY, PREDICTIONS, RESULTS, RunFolder, Unfinished, as_written, checkpoint_name
 from common.training.loss import class_weights
-from common.training.metrics import scores
-from common.training.predictions import prediction_rows
 from common.training.side_by_side import side_by_side
 
 _SEEDING = threading.Lock()  # initial weights come of PyTorch's own random numbers, which all threads share

@@ -3,12 +3,12 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from common.data.batches import Batches
+from benchmarks import plain
+from benchmarks.bound import floating_point_operations
+from benchmarks.conversations import LENGTHS, WIDTHS, released_shape
+from common.batching.batches import Batches
 from common.data.corpus import SPLITS
 from common.settings import NetworkSettings
-from tests.benchmarks import plain
-from tests.benchmarks.bound import floating_point_operations
-from tests.benchmarks.conversations import LENGTHS, WIDTHS, released_shape
 from tests.small import random_corpus
 
 INNER, D = 512, 128

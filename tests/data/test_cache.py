@@ -43,7 +43,7 @@ def test_the_second_time_comes_from_the_cache(folder):
     assert origin.startswith("cache")
     assert same(first, second)
     assert second.sources == first.sources == {meld.FILE: cache.sha256(folder / meld.FILE)}
-    assert all(second.__dict__[name].dtype == np.float32 for name in second.widths)
+    assert all(values.dtype == np.float32 for values in second.features.values())
 
 
 def test_changed_sources_are_read_again(folder):

@@ -9,7 +9,7 @@ import torch
 from common.data import iemocap, meld
 from common.data.load import load_corpus
 from common.errors import InputError
-from common.network.released import load_released
+from common.release.checkpoint import load_released
 from tests.goldens import CLASSES, PARTS, WIDTHS, filled_state, make_corpus, network
 from tests.network.test_goldens import close
 from tests.small import one_batch_of, same, small_corpus
@@ -91,7 +91,7 @@ def write_by_hand(corpus, ids, folder):
         return [0.0] * corpus.widths[name]
 
     labels, sentences = fill(cut(corpus.label.tolist()), 0), fill(cut(corpus.label.tolist()), "")
-    features = {name: fill(cut(getattr(corpus, name)), zeros(name)) for name in corpus.widths}
+    features = {name: fill(cut(corpus.features[name]), zeros(name)) for name in corpus.widths}
     if corpus.name == "IEMOCAP":
         speakers = fill(cut(["MF"[s] for s in corpus.speaker]), "M")
         base = (labels, speakers, labels, {}, features["audio"], features["visual"], sentences, others, list(ids))

@@ -15,7 +15,7 @@ from tests.small import right_after_training, same, small_corpus
 
 def test_the_same_seed_gives_the_same_corpus():
     assert same(small_corpus(seed=3), small_corpus(seed=3))
-    assert not np.array_equal(small_corpus(seed=3).text, small_corpus(seed=4).text)
+    assert not np.array_equal(*(small_corpus(seed=seed).features["text"] for seed in (3, 4)))
 
 
 def test_the_emotion_of_every_turn_follows_from_its_kind():
@@ -88,10 +88,6 @@ def evidence_only(corpus):
         lengths=[1] * len(corpus.label),
         ids=range(len(corpus.label)),
         split_sizes=sizes,
-        **{
-            name: getattr(corpus, name)
-            for name in ("text", "audio", "visual", "label", "speaker", "classes", "speakers")
-        },
-        event=corpus.event,
+        **{name: getattr(corpus, name) for name in ("features", "label", "speaker", "classes", "speakers")},
     )
-    return replace(single, event=np.zeros_like(corpus.event))
+    return replace(single, features=single.features | {"event": np.zeros_like(corpus.features["event"])})

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from common.commands.experiments import PROGRAM, main
 from common.data import meld
 from common.data.synthetic import synthetic_corpus
 from common.errors import InputError
-from common.experiments.__main__ import PROGRAM, main
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = ["MELD/full/seed_1", "MELD/own-modality-gate/seed_1", "MELD/full/seed_2", "MELD/own-modality-gate/seed_2"]
 
 
 def command(*words):
-    return [sys.executable, "-m", "common.experiments", *map(str, words)]
+    return [sys.executable, "-m", "common", "experiments", *map(str, words)]
 
 
 def experiments(*words):
-    """`python -m common.experiments` with these words; its result, after checking its status."""
+    """`python -m common experiments` with these words; its result, after checking its status."""
     done = subprocess.run(command(*words), cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done
@@ -29,7 +29,7 @@ def experiments(*words):
 
 @pytest.fixture
 def refused(monkeypatch):
-    """The line with which `python -m common.experiments` refuses these words; called in this process."""
+    """The line with which `python -m common experiments` refuses these words; called in this process."""
 
     def refused(*words):
         monkeypatch.setattr(sys, "argv", [PROGRAM, *map(str, words)])

@@ -108,7 +108,7 @@ def test_other_systems_are_quoted(sweep):
 def test_it_needs_nothing_but_the_requirements(sweep):
     """Only packages of requirements.txt and what these need are imported."""
     code = (
-        "import sys; from common.experiments.__main__ import main\n"
+        "import sys; from common.commands.experiments import main\n"
         f"sys.argv = ['x', 'report', {str(sweep)!r}]; main()\n"
         "print(*sorted(n for n in sys.modules if n.split('.')[0] in ('distributed', 'dask', 'pytest', 'hypothesis')))"
     )

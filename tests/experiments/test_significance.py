@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from common.evaluation.metrics import scores
 from common.experiments.significance import figures, holm, paired_test
-from common.training.metrics import scores
 
 
 def counts(labels, predictions, classes):

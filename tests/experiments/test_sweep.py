@@ -12,10 +12,10 @@ import torch
 import yaml
 from filelock import FileLock
 
+from common.commands.experiments import main
 from common.data.load import load_corpus
 from common.errors import InputError
 from common.experiments import sweep as sweeping
-from common.experiments.__main__ import main
 from common.experiments.sweep import Data, check_finished, planned, seconds_left, train_one
 from common.settings import TrainingSettings, build
 from common.training.run import train_run

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["common.data", "common.network.released"]):
+with atheris.instrument_imports(include=["common.data", "common.release.checkpoint"]):
     from tests.fuzz.targets import TARGETS, Watch
 
 CORPUS = Path(__file__).with_name("corpus")

@@ -18,7 +18,7 @@ from common.data import iemocap, meld
 from common.data.corpus import FEATURES, SPLITS
 from common.data.synthetic import synthetic_corpus
 from common.errors import InputError
-from common.network.released import load_released, released_state, save_released
+from common.release.checkpoint import load_released, released_state, save_released
 from tests.small import random_corpus, small_network
 
 FORBIDDEN = ("import", "exec", "compile", "os.", "subprocess.", "shutil.", "socket.", "ctypes.", "marshal.", "pickle.")
@@ -131,8 +131,7 @@ def one_line():
 def check_corpus(corpus):
     """Whether everything in a Corpus fits together."""
     count = len(corpus.label)
-    for name in FEATURES:
-        values = getattr(corpus, name)
+    for values in corpus.features.values():
         assert values.dtype == np.float32
         assert values.ndim == 2
         assert len(values) == count

@@ -1,9 +1,10 @@
 """The whole network: what it may and may not see, lengths, orders, intermediate results."""
 
+import numpy as np
 import pytest
 import torch
 
-from tests.small import WIDTHS, one_batch_of, outputs, random_corpus, small_network
+from tests.small import arrays, one_batch_of, outputs, random_corpus, small_network
 
 LENGTHS = [5, 1, 8, 3, 2]
 
@@ -35,8 +36,8 @@ def test_released_depends_on_the_batch_where_history_is_empty():
 def test_dialogues_longer_than_the_released_table(empty_history):
     """Also after shorter ones; and the first turns of a long dialogue are what they are in a short one."""
     long, short = random_corpus([450]), random_corpus([5])
-    for name in (*WIDTHS, "speaker"):
-        getattr(short, name)[:] = getattr(long, name)[:5]
+    for name, values in arrays(long).items():
+        arrays(short)[name][:] = values[:5]
     networks = [small_network(long, empty_history=empty_history, positions=True) for _ in range(2)]
     first = outputs(networks[0], short)
     found = outputs(networks[0], long)
@@ -56,8 +57,8 @@ def test_event_features_wider_than_all_evidence_features():
 def test_modality_order_cuts_visual_and_audio_as_the_release():
     """[visual 5 | audio 7] cut as [7 | 5]: the audio map sees visual and 2 audio columns, the visual map the rest."""
     corpus, swapped = random_corpus([3, 2]), random_corpus([3, 2])
-    joined = torch.cat([torch.tensor(corpus.visual), torch.tensor(corpus.audio)], 1)
-    swapped.audio[:], swapped.visual[:] = joined[:, :7].numpy(), joined[:, 7:].numpy()
+    joined = np.concatenate([corpus.features["visual"], corpus.features["audio"]], 1)
+    swapped.features["audio"][:], swapped.features["visual"][:] = joined[:, :7], joined[:, 7:]
     nets = [small_network(corpus, modality_order=order) for order in ("released", "aligned")]
     torch.testing.assert_close(outputs(nets[0], corpus), outputs(nets[1], swapped), rtol=0, atol=1e-6)
     assert (outputs(nets[0], corpus) - outputs(nets[1], corpus)).abs().max() > 1e-3

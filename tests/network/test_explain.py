@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.data.batches import Batches
+from common.batching.batches import Batches
 from common.network.explain import explain
 from tests.small import random_corpus, small_network
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.network.released import load_released, released_name
+from common.release.checkpoint import load_released, released_name
 from common.training.loss import RELEASED_FREQUENCIES, focal_loss
 from tests.goldens import filled_state, forward_corpus, network
 from tests.small import one_batch_of

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from common.data.batches import Batches
+from common.batching.batches import Batches
 from common.network.masks import history_masks
 from tests.small import random_corpus
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from common.data.batches import Batches
+from common.batching.batches import Batches
 from common.data.synthetic import CAUSES, synthetic_corpus
 from common.network.ecerc import ECERC
 from common.network.explain import explain

@@ -5,10 +5,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.data.batches import SHAPES, Batches
+from common.batching.batches import SHAPES, Batches
 from common.data.corpus import FEATURES
 from common.experiments.variants import TABLES, VARIANTS
-from tests.small import outputs, random_corpus, small_network
+from tests.small import arrays, outputs, random_corpus, small_network
 
 lengths = st.one_of(
     st.lists(st.integers(1, 12), min_size=1, max_size=6),
@@ -62,7 +62,7 @@ def test_strict_sees_no_later_turn(made_of, network, data):
     first, end = corpus.offset[dialogue : dialogue + 2]
     at = data.draw(st.integers(first, end - 1))
     for name in FEATURES:
-        getattr(changed, name)[at:end] += 1
+        changed.features[name][at:end] += 1
     changed.speaker[at:end] = (changed.speaker[at:end] + 1) % 7
     net = small_network(corpus, empty_history="strict", **network)
     different = (outputs(net, corpus) - outputs(net, changed)).abs().amax(1) > 1e-5
@@ -76,8 +76,8 @@ def test_strict_depends_neither_on_the_batch_nor_on_padding(made_of, network, si
     corpus = random_corpus(**made_of)
     padded = random_corpus(**made_of | {"lengths": [*made_of["lengths"], longer]})
     n = len(corpus.label)
-    for name in (*FEATURES, "speaker"):
-        getattr(padded, name)[:n] = getattr(corpus, name)
+    for name, values in arrays(corpus).items():
+        arrays(padded)[name][:n] = values
     net = small_network(corpus, empty_history="strict", **network)
     together = outputs(net, corpus)
     close(outputs(net, corpus, size), together)
@@ -101,7 +101,7 @@ def test_the_order_of_dialogues_does_not_matter(made_of, network, empty_history,
     order = data.draw(st.permutations(range(len(corpus.ids))))
     rows = np.concatenate([np.arange(*corpus.offset[i : i + 2]) for i in order])
     moved = random_corpus(**made_of | {"lengths": [made_of["lengths"][i] for i in order]})
-    for name in (*FEATURES, "speaker"):
-        getattr(moved, name)[:] = getattr(corpus, name)[rows]
+    for name, values in arrays(corpus).items():
+        arrays(moved)[name][:] = values[rows]
     net = small_network(corpus, empty_history=empty_history, **network)
     close(outputs(net, moved), outputs(net, corpus)[rows])

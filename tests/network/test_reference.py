@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from common.data.batches import Batches
-from common.data.corpus import FEATURES, from_dialogues
+from benchmarks import plain
+from common.batching.batches import Batches
+from common.data.corpus import from_dialogues
 from common.data.load import load_corpus
+from common.evaluation.evaluate import evaluate
 from common.network.ecerc import ECERC
-from common.network.released import released_state
-from common.settings import NetworkSettings
-from common.training.evaluate import evaluate
-from tests.benchmarks import plain
-from tests.small import one_batch_of, random_corpus, small_network
+from common.release.checkpoint import released_state
+from common.settings import MODALITIES, NetworkSettings
+from tests.small import arrays, one_batch_of, random_corpus, small_network
 
 
 def both(corpus, rates=(0.0, 0.0, 0.0), seed=0, **settings):
@@ -21,8 +21,13 @@ def both(corpus, rates=(0.0, 0.0, 0.0), seed=0, **settings):
     network = small_network(corpus, seed, **dict(zip(names, rates, strict=True)), **settings).train()
     batch = one_batch_of(corpus)
     pad = batch.layout.pad
-    evidence, speaker = torch.cat([batch.text, batch.audio, batch.visual], 1), batch.speaker[:, None]
-    inputs = pad(evidence), pad(batch.event), pad(speaker)[..., 0], pad(torch.ones_like(speaker))[..., 0] > 0
+    evidence, speaker = torch.cat([batch.features[name] for name in MODALITIES], 1), batch.speaker[:, None]
+    inputs = (
+        pad(evidence),
+        pad(batch.features["event"]),
+        pad(speaker)[..., 0],
+        pad(torch.ones_like(speaker))[..., 0] > 0,
+    )
     widths = [corpus.widths[name] for name in ("text", "audio", "visual")]
     rest = {"layers": settings.get("layers", 1), "strict": settings.get("empty_history") == "strict"}
     size = {"d": 8, "heads": 2, "head_width": 4}
@@ -58,7 +63,7 @@ def test_with_dropout_means_and_spreads_agree(rates, empty_history):
 
 
 def repeated(corpus, copies):
-    values = {name: np.concatenate([getattr(corpus, name)] * copies) for name in (*FEATURES, "label", "speaker")}
+    values = {name: np.concatenate([values] * copies) for name, values in arrays(corpus).items()}
     dialogues = len(corpus.ids) * copies
     return from_dialogues(
         "repeated",
@@ -67,7 +72,9 @@ def repeated(corpus, copies):
         split_sizes=(0, 0, dialogues),
         classes=corpus.classes,
         speakers=corpus.speakers,
-        **values,
+        label=values.pop("label"),
+        speaker=values.pop("speaker"),
+        features=values,
     )
 
 

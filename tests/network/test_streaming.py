@@ -15,8 +15,8 @@ from common.errors import InputError
 from common.experiments.variants import TABLES, VARIANTS
 from common.network import streaming
 from common.network.ecerc import ECERC
-from common.network.released import save_released
 from common.network.streaming import Live
+from common.release.checkpoint import save_released
 from common.settings import NetworkSettings
 from tests.network.test_properties import close, conversations, networks
 from tests.small import WIDTHS, outputs, random_corpus, small_network
@@ -44,7 +44,7 @@ def feed(live, corpus, rows):
     """Log-probabilities of the utterances `rows`; conversations go by their ids, speakers by their names."""
     dialogue = np.searchsorted(corpus.offset, rows, side="right") - 1
     names = [corpus.speakers[speaker] for speaker in corpus.speaker[rows]]
-    return live([corpus.ids[i] for i in dialogue], names, **{name: getattr(corpus, name)[rows] for name in FEATURES})
+    return live([corpus.ids[i] for i in dialogue], names, **{name: corpus.features[name][rows] for name in FEATURES})
 
 
 def fed(live, corpus, parts):
@@ -73,7 +73,7 @@ def test_every_variant(variant, layers):
     expected, live = outputs(net, corpus), Live(net)
     close(fed(live, corpus, calls(corpus)), expected)
     used = [*net.settings.modalities_in_use, *(["event"] if "text" in net.settings.modalities_in_use else [])]
-    close(live(["new"], [0], **{name: getattr(corpus, name)[:1] for name in used}), expected[:1])
+    close(live(["new"], [0], **{name: corpus.features[name][:1] for name in used}), expected[:1])
 
 
 def test_a_long_conversation_beside_others():
@@ -186,7 +186,7 @@ def test_names_are_numbers_or_words(kind):
     corpus = random_corpus([7], speakers=3)
     live = Live(strict(corpus))
     for row in range(7):
-        features = {name: torch.tensor(getattr(corpus, name)[[row]]) for name in WIDTHS}
+        features = {name: torch.tensor(corpus.features[name][[row]]) for name in WIDTHS}
         found = live(kind([5]), kind(corpus.speaker[[row]].tolist()), **features)
         close(found, outputs(live.network, corpus)[[row]])
     assert live.lengths == {5: 7}
@@ -197,7 +197,7 @@ def test_what_does_not_fit_is_named_and_changes_nothing(monkeypatch):
     live = Live(strict(corpus, modality_order="released"))
     expected = outputs(live.network, corpus)
     feed(live, corpus, [0, 1])
-    good = {name: getattr(corpus, name)[[2]] for name in FEATURES}
+    good = {name: corpus.features[name][[2]] for name in FEATURES}
     swapped = good | {"audio": good["visual"], "visual": good["audio"]}
     for speakers, features, message in (
         (["a", "b"], good, "found 2 speakers for 1 utterances"),

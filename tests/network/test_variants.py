@@ -5,11 +5,11 @@ Section 4 of the paper says without it.
 import pytest
 import torch
 
-from common.data.batches import Batches
+from common.batching.batches import Batches
 from common.errors import InputError
 from common.experiments.variants import TABLES, VARIANTS
 from common.network.ecerc import ECERC
-from common.network.released import load_released, released_state, save_released
+from common.release.checkpoint import load_released, released_state, save_released
 from common.settings import PARTS, NetworkSettings
 from common.training.loss import focal_loss
 from tests.small import one_batch_of, small_corpus, small_network
@@ -84,7 +84,7 @@ def test_everything_that_is_there_is_used_and_nothing_else(variant, empty_histor
     in_use = network.settings.modalities_in_use
     for name in ("text", "event", "audio", "visual"):
         changed = small_corpus("MELD")
-        getattr(changed, name)[:] += 1
+        changed.features[name][:] += 1
         moved = not torch.equal(network(one_batch_of(changed, "train")), log_prob)
         assert moved == ((name if name != "event" else "text") in in_use), name
 
@@ -109,7 +109,7 @@ def test_evidence(corpus, modalities, inputs):
     names = {"T": "text", "A": "audio", "V": "visual"}
     stored = {"TAV": "TVA", "AV": "VA"}.get(modalities, modalities)  # audio and visual are stored the other way round
     gating, batch = network.evidence_gating, one_batch_of(corpus)
-    U = torch.cat([getattr(batch, names[kind]) for kind in stored], 1)
+    U = torch.cat([batch.features[names[kind]] for kind in stored], 1)
     W = U.shape[1]
     for row in range(len(U)):
         p = int(batch.layout.position[row])
@@ -144,7 +144,7 @@ def test_stages_after_the_evidence(corpus, variant):
         columns = torch.arange(corpus.widths["event"])
         W = network.evidence_width
         angle = position / 10000 ** (2 * (columns // 2) / W)
-        S = torch.cat([batch.event, torch.zeros(len(position) - n, len(columns))])
+        S = torch.cat([batch.features["event"], torch.zeros(len(position) - n, len(columns))])
         S = S + torch.where(columns % 2 == 0, angle.sin(), angle.cos())
         torch.testing.assert_close(trace["event_cause"], network.event_map(S), rtol=1e-5, atol=1e-5)
     assert {name.removesuffix("_attended") for name in trace if name.endswith("_attended")} == set(settings.routes)

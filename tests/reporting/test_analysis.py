@@ -3,10 +3,10 @@ import pytest
 from scipy.stats import rankdata
 from sklearn.metrics import accuracy_score, f1_score
 
-from common.data.batches import Batches
+from common.batching.batches import Batches
+from common.evaluation.metrics import scores
 from common.network.explain import Explanation, explain
 from common.reporting.analysis import checkpoint_analysis, conversations, ensemble_scores, groups, summary
-from common.training.metrics import scores
 from tests.small import random_corpus, small_network
 
 

@@ -1,9 +1,9 @@
 import numpy as np
 
-from common.data.published import TEST_COUNTS
+from common.evaluation.metrics import scores
+from common.release.published import TEST_COUNTS
 from common.reporting.paper import paper_scores, paper_systems
 from common.reporting.tables import checkpoint_table, mean_and_spread, summary_table
-from common.training.metrics import scores
 from tests.small import small_corpus
 
 FOUND = scores(np.array([0, 0, 0, 1, 1, 2]), np.array([0, 0, 1, 1, 2, 1]), ["a", "b", "c"])
@@ -46,7 +46,7 @@ def test_the_papers_scores_belong_to_the_released_test_split_only():
     corpus.sources.clear()
     corpus.label[corpus.rows("test")] = np.repeat(np.arange(6), counts)
     assert paper_scores(corpus, "test") == (paper_systems("IEMOCAP")["ECERC"], "")
-    corpus.audio[:] = 0
+    corpus.features["audio"][:] = 0
     found, reason = paper_scores(corpus, "test")
     assert found is None
     assert "audio features are blank" in reason

@@ -16,7 +16,7 @@ from common.data import meld
 from common.data.cache import cached
 from common.errors import InputError
 from common.experiments.results import read_results
-from common.network.released import load_released
+from common.release.checkpoint import load_released
 from tests.small import random_corpus, same, small_network
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from common.data.torch_file import _LEGACY
-from common.network.released import released_state
+from common.release.checkpoint import released_state
 from tests.security.opcodes import archive, body, call, laughs, lists, name, nested, number, text, torch_bytes
 from tests.security.pickles import NAMES, Attack, sizes
 

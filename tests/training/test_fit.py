@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from common.data.batches import Batches
+from common.batching.batches import Batches
 from common.errors import InputError
+from common.evaluation.evaluate import evaluate
+from common.evaluation.metrics import scores
 from common.settings import TrainingSettings
-from common.training.evaluate import evaluate
 from common.training.fit import Selection, Tally, Trainer
 from common.training.loss import focal_loss
-from common.training.metrics import scores
 from tests.small import random_corpus, small_corpus, small_network
 
 

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from common.data.batches import Batches
+from common.batching.batches import Batches
+from common.evaluation.evaluate import evaluate
 from common.settings import TrainingSettings
 from common.training import graphs
-from common.training.evaluate import evaluate
 from common.training.fit import Trainer
 from common.training.run import train_run
 from tests.small import small_corpus, small_network

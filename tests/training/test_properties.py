@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from common.data.batches import SHAPES, Batches
+from common.batching.batches import SHAPES, Batches
 from common.errors import InputError
+from common.evaluation.evaluate import evaluate
+from common.evaluation.metrics import scores
 from common.settings import TrainingSettings
-from common.training.evaluate import evaluate
 from common.training.fit import Trainer
 from common.training.loss import class_weights
-from common.training.metrics import scores
 from tests.network.test_properties import conversations, histories, networks
 from tests.small import random_corpus, small_network
 

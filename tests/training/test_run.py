@@ -6,13 +6,13 @@ import pytest
 import torch
 import yaml
 
-from common.data.batches import Batches
+from common.batching.batches import Batches
 from common.errors import InputError
-from common.network.released import load_released, save_released
+from common.evaluation.evaluate import evaluate
+from common.evaluation.metrics import scores
+from common.release.checkpoint import load_released, save_released
 from common.settings import TrainingSettings
 from common.training import run
-from common.training.evaluate import evaluate
-from common.training.metrics import scores
 from common.training.run import build_network, train_run
 from tests.small import small_corpus
 
@@ -197,7 +197,7 @@ def test_selection_never_sees_the_test_split(corpus, tmp_path):
     train_run(corpus, settings(), CPU, tmp_path / "a")
     rows = corpus.rows("test")
     corpus.label[rows] = (corpus.label[rows] + 1) % 7
-    corpus.text[rows] += 1
+    corpus.features["text"][rows] += 1
     train_run(corpus, settings(), CPU, tmp_path / "b")
     a, b = content(tmp_path / "a"), content(tmp_path / "b")
     for name in FILES[:2]:

@@ -5,15 +5,15 @@ import json
 import pytest
 import torch
 
-from common.data.batches import Batches
+from common.batching.batches import Batches
 from common.data.corpus import SPLITS
 from common.data.load import load_corpus
-from common.network.released import load_released
+from common.evaluation.evaluate import evaluate
+from common.evaluation.metrics import scores
+from common.release.checkpoint import load_released
 from common.settings import TrainingSettings
-from common.training.evaluate import evaluate
 from common.training.fit import Trainer
 from common.training.loss import class_weights
-from common.training.metrics import scores
 from common.training.run import build_network
 from tests.goldens import filled_state
 

@@ -1,0 +1,132 @@
+"""The tables of the paper: `run` trains what they need, `plan` lists it, `report` makes them, `compare` two results."""
+
+import argparse
+from pathlib import Path
+
+from common.data import DATASETS
+from common.data.load import DEFAULT_DATA, load_corpus
+from common.errors import InputError
+from common.experiments.compare import compare
+from common.experiments.report import write_about, write_report
+from common.experiments.sweep import Data, check_finished, planned, remove_parts, seconds_left
+from common.experiments.variants import TABLES
+from common.experiments.workers import BACKENDS, default_jobs, in_words, train_all
+from common.files import locked
+from common.reporting.paper import paper_scores
+from common.settings import OneLineParser
+
+PROGRAM = "python -m common experiments"
+
+
+def main() -> None:
+    """Do what the command line says."""
+    parser = OneLineParser(prog=PROGRAM, description=__doc__, allow_abbrev=False)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=OneLineParser)
+
+    run = commands.add_parser("run", help="train what the tables need and is not finished", allow_abbrev=False)
+    _add_choice(run)
+    run.add_argument("--device", default="auto", metavar="DEVICE", help="as in the scripts (default: auto)")
+    run.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="runs at a time (default: as cores and memory allow, or one per GPU)",
+    )
+    run.add_argument("--backend", choices=BACKENDS, default="loky", help="processes here, or a cluster (default: loky)")
+    run.add_argument("--scheduler", metavar="ADDRESS", help="of Dask, such as tcp://10.0.0.1:8786")
+    run.set_defaults(command=_run)
+
+    plan = commands.add_parser("plan", help="list the runs, which are finished, and the time left", allow_abbrev=False)
+    _add_choice(plan)
+    plan.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="runs at a time (default: as cores and memory allow, or one per GPU)",
+    )
+    plan.set_defaults(command=_plan, device="auto")
+
+    report = commands.add_parser("report", help="write the tables, into DIR/report", allow_abbrev=False)
+    report.add_argument("sweep", type=Path, metavar="DIR", help="folder of the sweep; replaces an older report")
+    report.set_defaults(command=lambda arguments: print(f"wrote {write_report(arguments.sweep)}"))
+
+    pair = commands.add_parser("compare", help="two results side by side, with a paired test", allow_abbrev=False)
+    for name in ("a", "b"):
+        pair.add_argument(name, metavar=name.upper(), help="folder of a run, or with seed_* folders; or paper")
+    pair.set_defaults(command=lambda arguments: print(compare(arguments.a, arguments.b).markdown()))
+
+    arguments = parser.parse_args()
+    arguments.command(arguments)
+
+
+def _add_choice(parser: argparse.ArgumentParser) -> None:
+    """The options that say which runs are meant."""
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the sweep")
+    parser.add_argument("--datasets", nargs="+", choices=sorted(DATASETS), default=sorted(DATASETS), metavar="NAME")
+    parser.add_argument(
+        "--tables", nargs="+", choices=list(TABLES), default=list(TABLES), metavar="TABLE", help=", ".join(TABLES)
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", metavar="SEED", help="(default: those of train.py)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="at most so many epochs (default: those of train.py)")
+    parser.add_argument("--data-dir", type=Path, default=DEFAULT_DATA, metavar="DIR", help="as in the scripts")
+    parser.add_argument("--synthetic", action="store_true", help="use generated conversations")
+
+
+def _chosen(arguments):
+    """The runs that are meant, those of them that are finished, and the data."""
+    runs = planned(arguments.datasets, arguments.tables, arguments.seeds, arguments.epochs)
+    if not runs:
+        raise InputError(f"--tables {' '.join(arguments.tables)}: not of {' '.join(arguments.datasets)}")
+    if arguments.jobs is not None and arguments.jobs < 1:
+        raise InputError(f"--jobs: found {arguments.jobs}; expected a whole number from 1")
+    jobs = arguments.jobs or default_jobs(arguments.device, max(run.settings.threads for run in runs))
+    folder = arguments.data_dir.resolve()
+    sha256, about = {}, {}
+    for dataset in dict.fromkeys(run.dataset for run in runs):
+        corpus, origin = load_corpus(dataset, folder, synthetic=arguments.synthetic)
+        sha256[dataset] = corpus.sources
+        about[dataset] = {"description": corpus.describe(), "unlike_paper": paper_scores(corpus, "test")[1]}
+        print(f"{corpus.describe()}\nfrom {origin}")
+    data = Data(str(folder), arguments.synthetic, sha256)
+    finished = [run for run in runs if check_finished(run, arguments.output, data)]
+    return runs, finished, data, jobs, about
+
+
+def _run(arguments):
+    if (arguments.backend == "dask") != (arguments.scheduler is not None):
+        raise InputError("--backend dask and --scheduler ADDRESS go together; give both or neither")
+    output = arguments.output.resolve()
+    output.mkdir(parents=True, exist_ok=True)
+    with locked(output / ".lock", f"--output {arguments.output}: a sweep is at work there; wait, or use another"):
+        remove_parts(output)
+        runs, finished, data, jobs, about = _chosen(arguments)
+        write_about(output, about)
+        pending = [run for run in runs if run not in finished]
+        print(f"{len(runs)} runs, {len(finished)} finished; {jobs} at a time into {arguments.output}", flush=True)
+        try:
+            problems = train_all(
+                pending,
+                finished,
+                output,
+                data,
+                device=arguments.device,
+                backend=arguments.backend,
+                jobs=jobs,
+                scheduler=arguments.scheduler,
+            )
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("finished runs are kept; run this again to go on") from None
+        finally:
+            remove_parts(output)
+        if problems:
+            raise InputError(f"{len(problems)} of {len(runs)} runs could not be done; the first: {problems[0]}")
+        print(f"All {len(runs)} runs are finished; next: {PROGRAM} report {arguments.output}")
+
+
+def _plan(arguments):
+    runs, finished, _, jobs, _ = _chosen(arguments)
+    for run in runs:
+        print(f"{'done' if run in finished else '-':>4}  {run.name}")
+    pending = [run for run in runs if run not in finished]
+    left = in_words(seconds_left(finished, pending, arguments.output, jobs))
+    print(f"{len(runs)} runs, {len(finished)} finished; {left} left with {jobs} at a time")

@@ -1,0 +1,91 @@
+"""`inference.py --report DIR`: everything about some checkpoints on one page."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from common.batching.batches import Batches
+from common.data.corpus import Corpus
+from common.environment import device_name, versions
+from common.errors import InputError
+from common.evaluation.temperature import temperature_of
+from common.files import atomic
+from common.network.ecerc import ECERC
+from common.network.explain import explain
+from common.reporting.analysis import checkpoint_analysis, conversations, ensemble_scores, summary
+from common.reporting.page import report_page
+from common.reporting.tables import FIGURES
+from common.settings import EvaluationSettings
+
+FILE = "report.html"
+
+
+class Report:
+    """A report that is to be written to `folder`. Raises InputError where there is one, unless `overwrite`."""
+
+    def __init__(self, folder: str | Path, overwrite: bool):
+        self.path, self._parts, self._log_probs = Path(folder) / FILE, [], []
+        if Path(folder).exists() and not Path(folder).is_dir():
+            raise InputError(f"--report {folder}: found a file; expected a folder, or nothing")
+        if self.path.exists() and not overwrite:
+            raise InputError(f"--report {folder}: holds a report already; use another folder, or --overwrite")
+
+    def add(
+        self,
+        name: str,
+        checkpoint: Path,
+        network: ECERC,
+        corpus: Corpus,
+        split: str,
+        settings: EvaluationSettings,
+        log_prob: Tensor,
+    ) -> None:
+        """Look into `network`, which has the weights of `checkpoint` and the outputs `log_prob` (U, C) on `split`."""
+        device = next(network.parameters()).device
+        explanation = explain(network, Batches(corpus, split, settings.batch_size, device))
+        # the scores are those of the evaluation, to the last digit
+        explanation = replace(explanation, log_prob=log_prob.numpy())
+        try:
+            temperature, fitted_on = temperature_of(checkpoint, network, corpus, settings, device)
+        except InputError:  # no validation split here, and none was kept
+            temperature, fitted_on = None, ""
+        self._log_probs.append(log_prob)
+        self._parts.append(checkpoint_analysis(name, corpus, split, settings, explanation, temperature, fitted_on))
+
+    def write(
+        self,
+        named: dict[str, dict],
+        corpus: Corpus,
+        split: str,
+        settings: EvaluationSettings,
+        device: torch.device,
+        paper: dict | None,
+        note: str,
+    ) -> None:
+        """Write the page. `named`: name of each checkpoint to its `scores`; `note`: why the `paper`'s do not apply."""
+        label, ensemble = corpus.label[corpus.rows(split)], None
+        if len(named) > 1:
+            found = ensemble_scores(self._log_probs, label, corpus.classes)
+            ensemble = {words: found[key] for key, words in FIGURES.items()}
+        data = {
+            "title": f"ECERC on {corpus.name}, {split} split",
+            "about": {
+                "data": corpus.describe(),
+                "device": device_name(device),
+                "versions": versions(),
+                "settings": asdict(settings) | {"without": list(settings.without)},
+            },
+            "note": f"No comparison with the paper: {note}." if note else None,
+            "classes": corpus.classes,
+            "modalities": list(settings.modalities_in_use),
+            "routes": list(settings.routes),
+            "summary": summary(named, corpus.classes, paper),
+            "ensemble": ensemble,
+            "dialogues": conversations(corpus, split),
+            "checkpoints": self._parts,
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(self.path) as file:
+            file.write(report_page(data))

@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+import torch
+
+from common.batching.batches import SHAPES, Batches
+from common.data.corpus import from_dialogues
+from common.evaluation.evaluate import evaluate
+from common.training.loss import focal_loss
+from tests.small import WIDTHS, arrays, random_corpus, small_corpus, small_network
+
+
+def test_a_batch_holds_its_dialogues_one_after_the_other():
+    corpus = random_corpus([3, 1, 4, 2, 5])
+    batches = list(Batches(corpus, "test", 2, "cpu"))
+    assert [batch.layout.length.tolist() for batch in batches] == [[3, 1], [4, 2], [5]]
+    rows = torch.cat([batch.rows for batch in batches]).numpy()
+    np.testing.assert_array_equal(rows, np.arange(15))
+    for name, expected in arrays(corpus).items():
+        np.testing.assert_array_equal(torch.cat([arrays(batch)[name] for batch in batches]), expected)
+
+
+def test_the_grid_holds_every_row_at_its_place():
+    (batch,) = Batches(random_corpus([3, 1, 2]), "test", 8, "cpu")
+    layout = batch.layout
+    grid = layout.pad(batch.features["text"])
+    assert grid.shape == (3, 3, WIDTHS["text"])
+    for b, (first, n) in enumerate([(0, 3), (3, 1), (4, 2)]):
+        assert torch.equal(grid[b, :n], batch.features["text"][first : first + n])
+        assert not grid[b, n:].any()
+    assert layout.whole.tolist() == [[0, 1, 2], [3, 6, 7], [4, 5, 8]]  # padding rows stand behind the real ones
+    assert layout.position.tolist() == [0, 1, 2, 0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("shapes", SHAPES)
+def test_groups_hold_every_row_once(shapes):
+    """Each row, padding rows too, stands in the cell of its group that it looks for its result in."""
+    lengths = [40, 3, 17, 38, 1, 9, 25]
+    for batch in Batches(random_corpus(lengths), "test", 4, "cpu", shapes=shapes):
+        layout = batch.layout
+        real, every = int(layout.sizes[1]), int(layout.sizes[0] * (layout.length > 0).sum())
+        whole = torch.cat([group.whole.flatten() for group in layout.groups])
+        inner = torch.cat([group.real.flatten() for group in layout.groups])
+        there = torch.cat([torch.arange(real), torch.arange(layout.rows, layout.rows + every - real)])
+        assert torch.equal(whole[layout.cell[there]], there)
+        assert torch.equal(inner[layout.real_cell[:real]], torch.arange(real))
+        assert sorted(torch.cat([group.dialogues for group in layout.groups]).tolist()) == list(
+            range(len(layout.length))
+        )
+        for group in layout.groups:
+            assert torch.equal(group.length, layout.length[group.dialogues])
+        assert inner.max() < real  # also where a dialogue has ended
+
+
+@pytest.mark.parametrize("shapes", SHAPES)
+@pytest.mark.parametrize("empty_history", ["released", "strict"])
+def test_shapes_change_no_output_and_no_gradient(shapes, empty_history):
+    """Batches of 3 and of 2 dialogues: loss and gradients are those of exact shapes."""
+    corpus = random_corpus([6, 1, 40, 3, 12], speakers=2)
+    network = small_network(corpus, empty_history=empty_history, positions=True)
+    outputs, gradients = [], []
+    for kind in ("exact", shapes):
+        batches = Batches(corpus, "test", 3, "cpu", shapes=kind)
+        outputs.append(evaluate(network, batches, gamma=1.0))
+        network.zero_grad()
+        for batch in batches:
+            focal_loss(network(batch), batch.label, 1.0, None, batch.layout.share).backward()
+        gradients.append({name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None})
+    torch.testing.assert_close(outputs[1], outputs[0], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-6)
+
+
+def test_rounded_and_fixed_shapes():
+    corpus = random_corpus([6, 1, 40, 3, 12], speakers=2)
+    sizes = {
+        s: [(b.layout.rows, len(b.layout.position)) for b in Batches(corpus, "test", 3, "cpu", shapes=s)]
+        for s in SHAPES
+    }
+    assert sizes["exact"] == [(47, 120), (15, 24)]
+    assert sizes["rounded"] == [(64, 64 + 96), (32, 32 + 32)]
+    assert len(set(sizes["fixed"])) == 1
+    assert sizes["fixed"][0][0] == 40 + 12 + 6
+
+
+def test_batches_of_fixed_shape_share_their_tensors_but_not_with_those_made_again():
+    batches = Batches(random_corpus([3, 5, 4]), "test", 2, "cpu", shapes="fixed")
+    first = batches.static_batch()
+    assert [batch is first for batch in batches] == [True, True]
+    other = batches.again()
+    assert other.static_batch() is not first
+    assert other.static_batch().layout.length.data_ptr() != first.layout.length.data_ptr()
+
+
+def test_queries_without_history():
+    corpus = random_corpus([5, 2, 3], speakers=3)
+    corpus.speaker[:] = [0, 0, 1, 0, 2, 1, 1, 2, 0, 1]
+    (batch,) = Batches(corpus, "test", 3, "cpu")
+    cells = sum(group.real.numel() for group in batch.layout.groups)
+    expected = {"no_self": [0, 2, 4, 5, 7, 8, 9], "no_cross": [0, 1, 5, 6, 7]}
+    for name, rows in expected.items():
+        empty = getattr(batch.layout, name)
+        assert (empty.cell >= cells).nonzero()[:, 0].tolist() == rows
+        assert empty.cell[rows].tolist() == list(range(cells, cells + len(rows)))
+        assert empty.dialogue.tolist() == [0 if r < 5 else 1 if r < 7 else 2 for r in rows]
+
+
+def test_an_epoch_sees_every_dialogue_once_in_a_new_order():
+    corpus = small_corpus("MELD", sizes=(20, 2, 3))
+    batches = Batches(corpus, "train", 6, "cpu", torch.Generator().manual_seed(0))
+    assert len(batches) == 4
+    epochs = [torch.cat([batch.rows for batch in batches]).tolist() for _ in range(2)]
+    assert epochs[0] != epochs[1] != sorted(epochs[1])
+    for rows in epochs:
+        assert sorted(rows) == list(range(len(corpus.rows("train"))))
+
+
+def test_features_follow_their_rows_in_later_splits():
+    corpus = small_corpus("MELD", sizes=(4, 2, 3))
+    for split in ("valid", "test"):
+        for batch in Batches(corpus, split, 2, "cpu", torch.Generator().manual_seed(0)):
+            rows = corpus.rows(split)[batch.rows]
+            np.testing.assert_array_equal(batch.features["audio"], corpus.features["audio"][rows])
+            np.testing.assert_array_equal(batch.label, corpus.label[rows])
+
+
+def test_dialogues_of_a_split_must_stand_together():
+    corpus = from_dialogues(
+        "random",
+        split_sizes=(1, 1, 1),
+        **{k: v for k, v in vars(random_corpus([1, 1, 1])).items() if k in _ARRAYS},
+        lengths=[1, 1, 1],
+    )
+    corpus.splits["test"] = [0, 2]
+    with pytest.raises(ValueError, match="do not stand one after another"):
+        Batches(corpus, "test", 2, "cpu")
+
+
+_ARRAYS = ("features", "label", "speaker", "ids", "classes", "speakers")

@@ -1,0 +1,169 @@
+"""inference.py, as a user runs it, on small conversations written in the released layout."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+import common.commands.inference
+import common.commands.train
+import common.evaluation.temperature
+import common.training.run
+from common.batching.batches import Batches
+from common.evaluation.calibration import fit_temperature
+from common.evaluation.evaluate import evaluate
+from common.evaluation.metrics import scores
+from common.release.checkpoint import load_released
+from common.settings import TrainingSettings
+from common.training.run import build_network
+from tests.commands.conftest import SMALL, call
+from tests.small import small_corpus
+
+
+def test_the_files_beside_the_script_come_first(place, ran, run):
+    beside = [place / "MELD" / name for name in ("ECERC_MODEL.pkl", "ECERC_MODEL_2.pkl")]
+    for path in beside:
+        shutil.copy(run / path.name, path)
+    try:
+        words = [*SMALL[:6], "--batch-size", 4, "--empty-history", "strict"]
+        printed = ran(place / "MELD", "inference.py", *words)
+        assert "Checkpoints beside MELD/inference.py (2 of 3): ECERC_MODEL.pkl, ECERC_MODEL_2.pkl" in printed
+    finally:
+        for path in beside:
+            path.unlink()
+
+
+def test_checkpoints_that_were_trained_differently(place, ran, run, refused, tmp_path):
+    words = [*SMALL, "--seeds", 0, "--batch-size", 4, "--empty-history", "released", "--output", tmp_path / "run"]
+    ran(place / "MELD", "train.py", *words)
+    both = [run / "ECERC_MODEL.pkl", tmp_path / "run" / "ECERC_MODEL.pkl"]
+    line = refused(place / "MELD", "inference.py", "--checkpoints", *both)
+    assert "trained with different --empty-history" in line
+    ran(place / "MELD", "inference.py", "--checkpoints", *both, "--empty-history", "strict")
+
+
+def test_batch_size_and_device_reach_the_evaluation(place, inside, tmp_path, monkeypatch):
+    """Under "released" history the scores depend on the batch; and the device is the one that was asked for."""
+    seen, here = [], torch.device("cpu", 0)  # another name of the CPU, to be told from the default one
+
+    class Recording(Batches):
+        def __init__(self, corpus, split, size, device, **options):
+            seen.append((size, device))
+            super().__init__(corpus, split, size, device, **options)
+
+    for script in (common.commands.train, common.commands.inference):
+        monkeypatch.setattr(script, "choose_device", {"mine": here}.__getitem__)
+    monkeypatch.setattr(common.training.run, "Batches", Recording)
+    monkeypatch.setattr(common.commands.inference, "Batches", Recording)
+    words = ["--device", "mine", "--output", tmp_path / "run", "--seeds", 1, "--batch-size", 4]
+    inside(place / "MELD", "train.py", *SMALL, *words)
+    assert seen == [(4, here)] * 3
+    tables = []
+    for size in (4, 1):
+        words = ["--device", "mine", "--checkpoints", tmp_path / "run", "--batch-size", size]
+        inside(place / "MELD", "inference.py", *words, "--predictions", tmp_path / f"{size}.csv")
+        assert seen[-1] == (size, here)
+        tables.append(pd.read_csv(tmp_path / f"{size}.csv").log_prob_joy)
+    assert (tables[0] - tables[1]).abs().max() > 1e-5
+
+
+def test_calibrated(place, ran, run, tmp_path, monkeypatch):
+    """One temperature for each checkpoint, of the validation split, kept beside it; three averaged as an ensemble."""
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    words = ["inference.py", "--checkpoints", copy]
+    plain = ran(place / "MELD", *words, "--predictions", tmp_path / "a.csv")
+    printed = ran(place / "MELD", *words, "--predictions", tmp_path / "b.csv", "--calibrated")
+    a, b = (pd.read_csv(tmp_path / f"{name}.csv") for name in "ab")
+    columns = [column for column in a if column.startswith("log_prob")]
+    corpus = small_corpus("MELD", sizes=(12, 3, 5))
+    settings = TrainingSettings(**yaml.safe_load((run / "settings.yaml").read_text())["hyperparameters"])
+    network, valid = build_network(settings, corpus), Batches(corpus, "valid", 4, "cpu")
+    for name in ("ECERC_MODEL", "ECERC_MODEL_2", "ECERC_MODEL_3"):
+        kept = yaml.safe_load((copy / f"{name}.temperature.yaml").read_text())
+        part = a.checkpoint == f"{name}.pkl"
+        x, y = a.loc[part, columns].to_numpy() / kept["temperature"], b.loc[part, columns].to_numpy()
+        np.testing.assert_allclose(y, x - np.log(np.exp(x).sum(1, keepdims=True)), atol=1e-5)
+        load_released(network, copy / f"{name}.pkl")
+        log_prob, _ = evaluate(network, valid)
+        assert kept["temperature"] == pytest.approx(fit_temperature(log_prob.numpy(), valid.label.numpy()), rel=1e-4)
+        assert f"Temperature {kept['temperature']:.3f}, of the validation split of MELD" in printed
+    probability = sum(np.exp(a[a.checkpoint == name][columns].to_numpy()) for name in a.checkpoint.unique())
+    expected = scores(corpus.label[corpus.rows("test")], probability.argmax(1), corpus.classes)
+    assert (
+        f"(not the paper's protocol): accuracy {expected['accuracy']:.2f}, weighted F1 {expected['wf1']:.2f}" in plain
+    )
+
+    monkeypatch.setattr(common.evaluation.temperature, "fit_temperature", None)  # is not called again
+    again = ran(place / "MELD", *words, "--calibrated")
+    assert again.count("Temperature") == 3
+    assert set(again.splitlines()) <= set(printed.splitlines())
+    with pytest.raises(TypeError):  # but for other settings
+        ran(place / "MELD", *words, "--calibrated", "--batch-size", 2)
+
+
+def test_the_report_has_the_scores_of_the_run(place, ran, run, refused, tmp_path):
+    words = ["inference.py", "--checkpoints", run, "--report", tmp_path / "page"]
+    printed = ran(place / "MELD", *words)
+    assert f"The report is {tmp_path / 'page' / 'report.html'}." in printed
+    page = (tmp_path / "page" / "report.html").read_text()
+    results = pd.read_csv(run / "results.csv")
+    for name, column in (("accuracy", "test_accuracy"), ("weighted F1", "test_wf1"), ("F1 joy", "test_f1_joy")):
+        row = re.search(rf'<th scope="row">{name}</th>(.*?)</tr>', page, re.DOTALL)[1]
+        values = results[column]
+        expected = [*values, values.mean(), values.std(ddof=1)]
+        assert [float(number) for number in re.findall(r"\d+\.\d\d", row)] == pytest.approx(expected, abs=0.006)
+    ensemble = re.search(r"not the paper's protocol\): (.*)", printed)[1]
+    for figure in re.findall(r"\d+\.\d\d", ensemble):
+        assert f"<td>{figure}</td>" in page
+    assert "holds a report already" in refused(place / "MELD", *words)
+    (tmp_path / "file").touch()
+    assert "found a file" in refused(place / "MELD", *words[:-1], tmp_path / "file")
+
+
+def test_a_reader_that_has_seen_enough(place, run):
+    command = f"{sys.executable} inference.py --checkpoints {run} | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=place / "MELD", capture_output=True, text=True, timeout=120)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] in ("0", "141")
+
+
+def test_from_anywhere_by_path(place, run, tmp_path):
+    done = call(tmp_path, place / "MELD" / "inference.py", "--split", "valid", "--checkpoints", run)
+    for wf1 in pd.read_csv(run / "results.csv").valid_wf1:
+        assert f"weighted F1 {wf1:.2f}" in done.stdout
+    out = tmp_path / "out"
+    call(tmp_path, place / "IEMOCAP" / "train.py", *SMALL, "--seeds", 4, "--output", out, "--data-dir", place / "data")
+    left = [
+        "ECERC_MODEL.pkl",
+        "curves.png",
+        "curves.svg",
+        "history.csv",
+        "predictions.csv",
+        "results.csv",
+        "settings.yaml",
+    ]
+    assert sorted(p.name for p in out.iterdir() if p.name[0] != ".") == left
+    call(tmp_path, place / "IEMOCAP" / "inference.py", "--checkpoints", out / "ECERC_MODEL.pkl")
+
+
+def test_a_variant_is_rebuilt_from_the_settings_beside_it(place, tmp_path):
+    out = tmp_path / "out"
+    variant = ["--modalities", "TA", "--without", "feature-gating", "cross-event-attention"]
+    call(place / "MELD", "train.py", *SMALL, "--seeds", 4, "--output", out, *variant)
+    done = call(place / "MELD", "inference.py", "--checkpoints", out)
+    assert "Trained with modalities TA, which counts here (top of the script: TAV)." in done.stdout
+    assert "without feature-gating cross-event-attention, which counts here (top of the script: none)." in done.stdout
+    assert f"weighted F1 {pd.read_csv(out / 'results.csv').test_wf1[0]:.2f}" in done.stdout
+    (out / "settings.yaml").unlink()
+    error = call(place / "MELD", "inference.py", "--checkpoints", out, status=2).stderr
+    assert "missing" in error
+    assert "--modalities, --without" in error
+    again = call(place / "MELD", "inference.py", "--checkpoints", out, *SMALL[:6], *variant)
+    assert f"weighted F1 {pd.read_csv(out / 'results.csv').test_wf1[0]:.2f}" in again.stdout

@@ -1,0 +1,102 @@
+"""The scripts on conversations of one's own."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from common.commands.conversations import check_own, fitted
+from common.data.own import write_own
+from common.errors import InputError
+from common.settings import TrainingSettings
+from tests.small import random_corpus
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def talks(tmp_path_factory):
+    """What the README's example leaves, run word by word in a copy of the project."""
+    place = tmp_path_factory.mktemp("place")
+    for name in ("common", "IEMOCAP", "MELD"):
+        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__", "runs", "*.pkl"))
+    section = (ROOT / "README.md").read_text().split("## Own data")[1].split("\n## ")[0]
+    (commands,) = re.findall(r"```\n(mkdir.*?)```", section, re.DOTALL)
+    commands = f'export PATH="{Path(sys.executable).parent}:$PATH"\n{commands}'
+    done = subprocess.run(["bash", "-e", "-c", commands], cwd=place, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "8 of 64 utterances have no label" in done.stdout
+    return place
+
+
+def script(talks, *words, status=0):
+    command = [sys.executable, *map(str, words)]
+    done = subprocess.run(command, cwd=talks / "MELD", capture_output=True, text=True, timeout=300)
+    assert done.returncode == status, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_example_of_the_readme(talks):
+    predictions = pd.read_csv(talks / "talks" / "predictions.csv", keep_default_na=False)
+    assert len(predictions) == 3 * 8 * 8
+    known = predictions.label != ""
+    assert set(predictions.dialogue[~known]) == {39}
+    assert set(predictions.prediction) <= {"angry", "calm", "glad"}
+    results = pd.read_csv(talks / "talks" / "run" / "results.csv")
+    right = (predictions.label == predictions.prediction)[known].groupby(predictions.checkpoint).mean()
+    assert right.tolist() == pytest.approx((results.test_accuracy / 100).tolist())
+
+
+def test_later_conversations_without_labels(talks, tmp_path):
+    corpus = random_corpus([3, 5], classes=1, widths={"text": 64, "event": 32, "audio": 0, "visual": 0})
+    object.__setattr__(corpus, "label", np.full(8, -1))
+    object.__setattr__(corpus, "classes", [])
+    write_own(corpus, tmp_path)
+    words = ["inference.py", "--data-dir", tmp_path, "--checkpoints", talks / "talks" / "run"]
+    printed = script(talks, *words, "--predictions", tmp_path / "p.csv", "--report", tmp_path / "page")
+    assert "8 of 8 utterances have no label" in printed
+    assert "Not known: it takes labels here" in (tmp_path / "page" / "report.html").read_text()
+    rows = pd.read_csv(tmp_path / "p.csv", keep_default_na=False)
+    assert set(rows.label) == {""}
+    assert len(rows) == 24
+    line = script(talks, *words, "--split", "train", status=2)
+    assert "--split train: random has no such dialogue, but test" in line
+    line = script(talks, "inference.py", "--data-dir", tmp_path, status=2)
+    assert "no finished run on random in runs/" in line
+    line = script(talks, "train.py", "--data-dir", tmp_path, status=2)
+    assert "random: no dialogue in split train; training needs all three" in line
+
+
+def test_a_run_on_own_conversations_goes_on_with_them_only(talks, tmp_path):
+    shutil.copytree(talks / "talks" / "run", tmp_path / "run")
+    (tmp_path / "run" / "results.csv").unlink()
+    line = script(talks, "train.py", "--resume", tmp_path / "run", status=2)
+    assert "a run on data, not on MELD; use its script and --data-dir" in line
+    script(talks, "train.py", "--resume", tmp_path / "run", "--data-dir", talks / "talks" / "data")
+    for index in ("", "_2", "_3"):
+        a, b = (torch.load(run / f"ECERC_MODEL{index}.pkl") for run in (tmp_path / "run", talks / "talks" / "run"))
+        assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_what_is_left_aside():
+    own = random_corpus([3, 3, 3], widths={"text": 0, "event": 0, "audio": 4, "visual": 5})
+    own.splits.update(train=[0], valid=[1], test=[2])
+    top = TrainingSettings(class_weights="released", modality_order="released")
+    settings, notes = fitted(top, {}, own)
+    assert (settings.modalities, settings.modality_order, settings.class_weights) == ("AV", "aligned", "train")
+    assert len(notes) == 3
+    assert fitted(settings, {}, own) == (settings, [])
+    for option, value in (("modalities", "TA"), ("modality_order", "released"), ("class_weights", "released")):
+        asked = TrainingSettings(**{"modalities": "AV", option: value})
+        with pytest.raises(InputError, match=rf"{option.replace('_', '-')} {value}: not for own conversations"):
+            fitted(asked, {option: value}, own)
+    with pytest.raises(InputError, match=r"--modalities T: not for own .* with modalities AV; try AV"):
+        fitted(TrainingSettings(modalities="T"), {}, own)
+    with pytest.raises(InputError, match="has no text features, which the checkpoint needs"):
+        check_own(own, "test", TrainingSettings())
