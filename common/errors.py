@@ -3,14 +3,19 @@
 import os
 import reprlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 
 class InputError(Exception):
     """A file, option or value given by the user cannot be used.
 
-    The message is one line: what was found where, what was expected, and what to do.
+    The message is one line: what was found where, what was expected, and what to do. `change`: names of the arguments
+    that mend it, such as "data_dir"; a command adds its options of these names.
     """
+
+    def __init__(self, message: str, change: Sequence[str] = ()):
+        super().__init__(message)
+        self.change = change
 
 
 class _Short(reprlib.Repr):
