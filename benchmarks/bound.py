@@ -30,8 +30,8 @@ def floating_point_operations(
     padding_row = block(wide, 2) + block(d, 2)
     total = 0.0
     for batch in batches:
-        n = batch.layout.length.double()
-        speaker = batch.layout.pad(1 + batch.speaker[:, None])[..., 0]
+        n = batch.packing.length.double()
+        speaker = batch.packing.pad(1 + batch.speaker[:, None])[..., 0]
         same = (speaker[:, :, None] == speaker[:, None, :]) & (speaker > 0)[:, :, None]
         same = same.double().triu(1).sum()
         padding = (len(n) * n.max() - n.sum()) * (settings.empty_history == "released")

@@ -1,12 +1,17 @@
-"""Layout: where the utterances of a batch stand, for attention that wants rectangles.
+"""Packing: where the utterances of a batch stand.
 
-B dialogues, L utterances in the longest of them, N real utterances. Utterances are kept packed, (N, width), dialogue
-after dialogue; behind these N rows come P padding rows, one for each position that a dialogue lacks to L: R = N + P.
-Only "released" empty history computes them. Attention needs a rectangle: a Group is some dialogues of similar length
-in a grid of b dialogues and n positions; a cell is a place in the grids of all groups, counted through.
+Four words, each with one meaning. B dialogues, L utterances in the longest of them, N real utterances:
 
-A Layout may be larger than its batch. Rows, dialogues and positions beyond those of the batch are masked: they stand in
-no cell that matters and in no mean.
+- *packed*: a row for each utterance, (N, width), dialogue after dialogue. Behind these N rows come P padding rows, one
+  for each position that a dialogue lacks to L; R = N + P. Only "released" empty history computes them.
+- *padded*: a grid of dialogues and positions, (B, L); `row_at` says which packed row stands where.
+- *grouped*: attention wants rectangles, and padding all dialogues to L would waste most of the work. A group is some
+  dialogues of similar length in a grid of b dialogues and n positions.
+- *result index*: attention leaves a result for each position of each group, group after group; `result` says which of
+  them is that of each packed row.
+
+Batches may have more rows, dialogues and positions than utterances ask for ("rounded" and "fixed" shapes, see
+`batches`). What is surplus is masked: no result of it is taken, and it counts in no mean.
 """
 
 from dataclasses import dataclass
@@ -20,66 +25,67 @@ SIMILAR, SHORT = 0.7, 8  # a group holds dialogues from SIMILAR times its longes
 
 @dataclass(frozen=True)
 class Group:
-    """`dialogues`: (b,). `whole`: (b, L) row at each position, padding rows included. `real`: (b, n) row at each
-    position, any real row where the dialogue has ended. `length`: (b,) utterances of each dialogue.
+    """`dialogues`: (b,). `row_at`: (b, n) packed row at each position, any real row where the dialogue has ended.
+    `padded_row_at`: (b, L), padding rows included. `length`: (b,) utterances of each dialogue.
     """
 
     dialogues: Tensor
-    whole: Tensor
-    real: Tensor
+    row_at: Tensor
+    padded_row_at: Tensor
     length: Tensor
 
 
 @dataclass(frozen=True)
-class Empty:
-    """Queries without history: `dialogue` (E,) of each. `cell`: (N,) where the result of each row's query stands, in
-    the groups' `real` grids one after the other, or behind them, E results of queries without history.
+class NoHistory:
+    """Queries without history: `dialogue` (E,) of each. `result`: (N,) as in Packing, where these E queries have their
+    results behind those of all groups.
     """
 
     dialogue: Tensor
-    cell: Tensor
+    result: Tensor
 
 
 @dataclass(frozen=True)
-class Layout:
+class Packing:
     """Where the rows of a batch stand.
 
-    `longest`: L. `rows`: N. `sizes`: (2,) L and N without what is masked. `position`: (R,) of each row in its dialogue.
-    `whole`: (B, L) row at each position. `length`: (B,). `cell`: (R,) of each row in the groups' `whole` grids;
-    `real_cell`: (N,) in their `real` grids. `no_self`, `no_cross`: queries without history under S and C (Figure 3).
+    `longest`: L. `rows`: N. `sizes`: (2,) L and N without what is surplus. `position`: (R,) of each row in its
+    dialogue. `row_at`: (B, L). `length`: (B,). `result`: (N,) index into the results of the groups' `row_at`;
+    `padded_result`: (R,) into those of their `padded_row_at`. `no_self`, `no_cross`: queries without history under S
+    and C (Figure 3).
     """
 
     longest: int
     rows: int
     sizes: Tensor
     position: Tensor
-    whole: Tensor
+    row_at: Tensor
     length: Tensor
-    cell: Tensor
-    real_cell: Tensor
-    no_self: Empty
-    no_cross: Empty
+    result: Tensor
+    padded_result: Tensor
+    no_self: NoHistory
+    no_cross: NoHistory
     groups: list[Group]
 
     @property
     def share(self) -> Tensor:
-        """(N,) weight of each row in a mean over the real utterances: 1 / N, and 0 where masked."""
+        """(N,) weight of each row in a mean over the real utterances: 1 / N, and 0 where surplus."""
         return (torch.arange(self.rows, device=self.sizes.device) < self.sizes[1]) / self.sizes[1]
 
     @property
     def uniform(self) -> Tensor:
-        """(L,) uniform weights over the positions of the padded dialogue: 1 / L, and 0 where masked."""
+        """(L,) uniform weights over the positions of the padded dialogue: 1 / L, and 0 where surplus."""
         return (torch.arange(self.longest, device=self.sizes.device) < self.sizes[0]) / self.sizes[0]
 
     def pad(self, rows: Tensor) -> Tensor:
-        """Rows (N or R, m) in the grid of dialogues and positions, (B, L, m), zeros where there is none."""
-        there = self.whole < len(rows)
-        return rows[self.whole.clamp(max=len(rows) - 1)] * there[..., None]
+        """Packed rows (N or R, m) as a padded grid (B, L, m), zeros where there is no row."""
+        exists = self.row_at < len(rows)
+        return rows[self.row_at.clamp(max=len(rows) - 1)] * exists[..., None]
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """Sizes that hold any batch: of dialogues, positions, rows, padding rows, and queries without history."""
+    """Sizes that a batch is laid out for: dialogues, positions, rows, padding rows, queries without history."""
 
     dialogues: int
     longest: int
@@ -94,67 +100,68 @@ def arrange(
     no_self: list[np.ndarray],
     no_cross: list[np.ndarray],
     capacity: Capacity | None = None,
-    step: int = 1,
+    multiple: int = 1,
 ) -> dict[str, np.ndarray]:
-    """The Layout of a batch of dialogues as integer arrays, which `layout_of` takes as tensors.
+    """The Packing of a batch of dialogues as integer arrays, which `packing_of` takes as tensors.
 
     `lengths`: (B,). `no_self`, `no_cross`: per dialogue, which utterances have no history, see `without_history`. Sizes
     are those of `capacity`, with one group of all dialogues; without it as small as can be, but N and P rounded up to
-    multiples of `step`.
+    multiples of `multiple`.
     """
-    real_dialogues, longest, total = len(lengths), int(lengths.max()), int(lengths.sum())
+    dialogues, longest, total = len(lengths), int(lengths.max()), int(lengths.sum())
     empty = {"no_self": np.concatenate(no_self), "no_cross": np.concatenate(no_cross)}
     if capacity is None:
-        rows, padding = (-(-count // step) * step for count in (total, real_dialogues * longest - total))
-        capacity = Capacity(real_dialogues, longest, rows, padding, *(int(e.sum()) for e in empty.values()))
+        rows, padding = (-(-count // multiple) * multiple for count in (total, dialogues * longest - total))
+        capacity = Capacity(dialogues, longest, rows, padding, *(int(e.sum()) for e in empty.values()))
         groups = _groups(lengths)
     else:
         groups = [np.arange(capacity.dialogues)]
-    n = np.concatenate([lengths, np.zeros(capacity.dialogues - real_dialogues, np.int64)])
+    n = np.concatenate([lengths, np.zeros(capacity.dialogues - dialogues, np.int64)])
     at = np.arange(capacity.longest)
 
     is_real = at < n[:, None]
-    is_padding = ~is_real & (at < longest) & (np.arange(len(n)) < real_dialogues)[:, None]
-    there = is_real | is_padding
-    anything = np.arange(there.size).reshape(there.shape) % total  # in cells that no one asks for
-    padding_first = capacity.rows + _starts(is_padding.sum(1)) - n
-    real = np.where(is_real, _starts(n)[:, None] + at, anything)
-    whole = np.where(is_padding, padding_first[:, None] + at, real)
+    is_padding = ~is_real & (at < longest) & (np.arange(len(n)) < dialogues)[:, None]
+    is_row = is_real | is_padding
+    any_row = np.arange(is_row.size).reshape(is_row.shape) % total  # at positions whose result nobody takes
+    first, first_padding = (np.cumsum(counts) - counts for counts in (n, is_padding.sum(1)))
+    row_at = np.where(is_real, first[:, None] + at, any_row)
+    padded_row_at = np.where(is_padding, (capacity.rows + first_padding - n)[:, None] + at, row_at)
 
-    plan = {"sizes": np.array([longest, total]), "length": n, "whole": whole}
+    plan = {"sizes": np.array([longest, total]), "length": n, "row_at": padded_row_at}
     plan["position"] = np.zeros(capacity.rows + capacity.padding, np.int64)
-    plan["position"][whole[there]] = np.broadcast_to(at, whole.shape)[there]
-    plan["cell"], plan["real_cell"] = np.zeros_like(plan["position"]), np.zeros(capacity.rows, np.int64)
-    cells = real_cells = 0
+    plan["position"][padded_row_at[is_row]] = np.broadcast_to(at, is_row.shape)[is_row]
+    plan["padded_result"], plan["result"] = np.zeros_like(plan["position"]), np.zeros(capacity.rows, np.int64)
+    results = padded_results = 0
     for g, members in enumerate(groups):
         wide = int(n[members].max()) if g else capacity.longest
-        group_whole, group_real = whole[members], real[members, :wide]
-        inside, inner = there[members], is_real[members, :wide]
-        plan |= {f"dialogues{g}": members, f"length{g}": n[members], f"whole{g}": group_whole, f"real{g}": group_real}
-        plan["cell"][group_whole[inside]] = cells + np.flatnonzero(inside)
-        plan["real_cell"][group_real[inner]] = real_cells + np.flatnonzero(inner)
-        cells, real_cells = cells + inside.size, real_cells + inner.size
-    dialogue = np.repeat(np.arange(real_dialogues), lengths)
+        rows, padded_rows = row_at[members, :wide], padded_row_at[members]
+        taken, padded_taken = is_real[members, :wide], is_row[members]
+        plan |= {f"dialogues{g}": members, f"length{g}": n[members]}
+        plan |= {f"row_at{g}": rows, f"padded_row_at{g}": padded_rows}
+        plan["result"][rows[taken]] = results + np.flatnonzero(taken)
+        plan["padded_result"][padded_rows[padded_taken]] = padded_results + np.flatnonzero(padded_taken)
+        results, padded_results = results + taken.size, padded_results + padded_taken.size
+    dialogue = np.repeat(np.arange(dialogues), lengths)
     for name, without in empty.items():
         queries = np.flatnonzero(without)
         plan[name] = np.zeros(getattr(capacity, name), np.int64)
         plan[name][: len(queries)] = dialogue[queries]
-        plan[f"{name}_cell"] = plan["real_cell"].copy()
-        plan[f"{name}_cell"][queries] = real_cells + np.arange(len(queries))
+        plan[f"{name}_result"] = plan["result"].copy()
+        plan[f"{name}_result"][queries] = results + np.arange(len(queries))
     return plan
 
 
-def layout_of(plan: dict[str, Tensor]) -> Layout:
-    """The Layout that views the tensors of a plan made by `arrange`."""
+def packing_of(plan: dict[str, Tensor]) -> Packing:
+    """The Packing that views the tensors of a plan made by `arrange`."""
     count = sum(name.startswith("dialogues") for name in plan)
-    names = ("dialogues", "whole", "real", "length")
-    return Layout(
-        longest=plan["whole"].shape[1],
-        rows=len(plan["real_cell"]),
+    names = ("dialogues", "row_at", "padded_row_at", "length")
+    return Packing(
+        longest=plan["row_at"].shape[1],
+        rows=len(plan["result"]),
         groups=[Group(**{name: plan[f"{name}{g}"] for name in names}) for g in range(count)],
-        no_self=Empty(plan["no_self"], plan["no_self_cell"]),
-        no_cross=Empty(plan["no_cross"], plan["no_cross_cell"]),
-        **{name: plan[name] for name in ("sizes", "position", "whole", "length", "cell", "real_cell")},
+        no_self=NoHistory(plan["no_self"], plan["no_self_result"]),
+        no_cross=NoHistory(plan["no_cross"], plan["no_cross_result"]),
+        **{name: plan[name] for name in ("sizes", "position", "row_at", "length", "result", "padded_result")},
     )
 
 
@@ -170,10 +177,6 @@ def without_history(speaker: np.ndarray, lengths: np.ndarray) -> tuple[list[np.n
         no_self.append(first)
         no_cross.append(np.logical_and.accumulate(turns == turns[0]))
     return no_self, no_cross
-
-
-def _starts(counts):
-    return np.cumsum(counts) - counts
 
 
 def _groups(lengths):

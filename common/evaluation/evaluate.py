@@ -21,7 +21,7 @@ def evaluate(
     count, losses = len(batches.label), []
     outputs = None
     for batch in batches:
-        log_prob, share = network(batch), batch.layout.share
+        log_prob, share = network(batch), batch.packing.share
         if outputs is None:
             outputs = log_prob.new_empty(count + 1, log_prob.shape[1])  # the last one is for masked rows
         outputs.index_copy_(0, torch.where(share > 0, batch.rows, count), log_prob)

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from common.batching.batches import Batches
+from common.batching.packing import Packing
+from common.network.attention import AttentionLayer
 from common.network.ecerc import ECERC
+from common.network.masks import History
 
 
 @dataclass(frozen=True)
@@ -39,44 +43,74 @@ def explain(network: ECERC, batches: Batches) -> Explanation:
     the gates of the other modalities. A route is removed where the classifier takes its candidate (eq. 15).
     """
     network.eval()
-    parts, attention = [], []
-    for batch in batches:
-        trace = {}
-        log_prob = network(batch, trace)
-        predicted = log_prob.argmax(1, keepdim=True)
-
-        def lost(other, log_prob=log_prob, predicted=predicted):
-            return (log_prob - other).gather(1, predicted)[:, 0]
-
-        rows, settings = len(log_prob), network.settings
-        gates = trace["evidence_gate"][:rows].unflatten(1, (-1, settings.hidden_width)).mean(2)
-        route_gates = torch.stack([trace[f"{route}_gate"].mean(1) for route in settings.routes], 1)
-        drop = torch.stack([lost(network(batch, removed=name)) for name in settings.modalities_in_use], 1)
-        candidates = trace["gated_candidates"].unflatten(1, (len(settings.routes), -1))
-        route_drop = []
-        for k in range(len(settings.routes)):
-            others = candidates.clone()
-            others[:, k] = 0
-            route_drop.append(lost(network.classifier(others.flatten(1)).log_softmax(1)))
-        parts.append([x.cpu().numpy() for x in (log_prob, gates, route_gates, drop, torch.stack(route_drop, 1))])
-        attention += _attention(trace, batch.layout, settings.routes)
-    return Explanation(*(np.concatenate(part) for part in zip(*parts, strict=True)), attention)
+    seen = {}  # what the gates of the evidence give, and what each route's last layer is given
+    hooks = [network.evidence_gating.register_forward_hook(lambda module, inputs, output: seen.update(gates=output[0]))]
+    for route in network.settings.routes:
+        layer = network.get_submodule(route).layers[-1]
+        hooks.append(layer.register_forward_pre_hook(lambda module, inputs, route=route: seen.update({route: inputs})))
+    try:
+        parts, attention = [], []
+        for batch in batches:
+            evidence, causes = network.encode(batch)
+            decision = network.decide(evidence, causes)
+            attention += _attention(network, {route: seen[route] for route in decision.gates}, batch.packing)
+            parts.append([seen["gates"][: len(evidence)].unflatten(1, (-1, network.settings.hidden_width)).mean(2)])
+            parts[-1] += _decided(network, evidence, causes, decision)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    gates, log_prob, route_gates, drop, route_drop = (
+        torch.cat(part).float().cpu().numpy() for part in zip(*parts, strict=True)
+    )
+    return Explanation(log_prob, gates, route_gates, drop, route_drop, attention)
 
 
-def _attention(trace, layout, routes):
-    """Per dialogue of a batch, route to weights (n, n)."""
-    cells = sum(group.real.numel() for group in layout.groups)
-    without = {}
-    for kind, empty in (("self", layout.no_self), ("cross", layout.no_cross)):
-        without[kind] = layout.pad((empty.cell >= cells)[:, None])[:, :, 0].cpu().numpy()  # (B, L)
-    found = [{} for _ in layout.length]
-    for route in routes:
-        weights = trace.get(f"{route}_weights")
-        mean = None if weights is None else weights[-1].mean(1).cpu().numpy()  # (B, L, L)
-        for dialogue, n in enumerate(layout.length.tolist()):
-            if mean is None:  # events of the own turn: nothing else is looked at
-                found[dialogue][route] = np.eye(n)
-                continue
-            found[dialogue][route] = mean[dialogue, :n, :n].copy()
-            found[dialogue][route][without[route.split("_")[0]][dialogue, :n]] = np.nan
-    return found
+def _decided(network, evidence, causes, decision):
+    """`log_prob`, `route_gates`, `drop` and `route_drop` of the utterances of a batch."""
+    settings, log_prob = network.settings, decision.log_prob
+    predicted = log_prob.argmax(1, keepdim=True)
+
+    def lost(changed):
+        return (log_prob - changed).gather(1, predicted)[:, 0]
+
+    drop, route_drop = [], []
+    for k in range(len(settings.modalities_in_use)):
+        drop.append(lost(network.decide(_without(evidence, k, settings.hidden_width), causes).log_prob))
+    for k in range(len(settings.routes)):
+        route_drop.append(lost(network.classify(_without(decision.gated, k, evidence.shape[1]))))
+    route_gates = [decision.gates[route].mean(1) for route in settings.routes]
+    return [log_prob, *(torch.stack(columns, 1) for columns in (route_gates, drop, route_drop))]
+
+
+def _without(rows, k, width):
+    """Rows whose k-th part of `width` columns is zero."""
+    changed = rows.clone()
+    changed[:, k * width : (k + 1) * width] = 0
+    return changed
+
+
+def padded_weights(layer: AttentionLayer, rows: Tensor, context: Tensor, history: History, packing: Packing) -> Tensor:
+    """Attention weights of a layer under a mask of Figure 3, given what its `forward` is given: (B, heads, L, L).
+
+    Rows of queries without history, and what is no key, are zero.
+    """
+    weights = layer.attention_weights(rows, context, history)
+    padded = weights[0].new_zeros(*packing.row_at.shape, weights[0].shape[1], packing.longest).transpose(1, 2)
+    for group, part in zip(packing.groups, weights, strict=True):
+        padded[group.dialogues, :, : part.shape[2], : part.shape[3]] = part
+    results = sum(grid.query.numel() for grid in history.grids)
+    return padded * packing.pad((history.result < results)[:, None])[:, None]
+
+
+def _attention(network, inputs, packing):
+    """Per dialogue of a batch, route to weights (n, n). `inputs`: route to what its last layer was given."""
+    explained = [{} for _ in packing.length]
+    for route, (rows, context, history) in inputs.items():
+        if history is None:  # events of the own turn: nothing else is looked at
+            weights = torch.eye(packing.longest).expand(len(explained), -1, -1)
+        else:
+            weights = padded_weights(network.get_submodule(route).layers[-1], rows, context, history, packing).mean(1)
+            weights = torch.where(weights.any(2, keepdim=True), weights, torch.nan).cpu()
+        for dialogue, n in enumerate(packing.length.tolist()):
+            explained[dialogue][route] = weights[dialogue, :n, :n].float().numpy().copy()
+    return explained

@@ -1,4 +1,4 @@
-"""Which earlier turns a query may attend to: the masks of Figure 3, and queries that have none.
+"""Which earlier turns a query may attend to: the masks of Figure 3, as attention takes them.
 
 b dialogues of a group in a grid of n positions for keys and Q for queries; letters otherwise as in
 `common.batching.packing`.
@@ -11,17 +11,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from common.batching.packing import Empty, Group, Layout
+from common.batching.packing import NoHistory, Packing
+from common.network.empty_history import Released, Strict, empty_history
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A group in attention: rows of the queries (b, Q) and of the keys (b, n), and what is added to the scores,
+    """A group in attention: packed rows of the queries (b, Q) and of the keys (b, n), and what is added to the scores,
     (b, 1, Q, n): 0 where a query may attend to a key, else -inf. A query without history may attend to any; its result
-    is not used. `group`: None in live conversations.
+    is not taken.
     """
 
-    group: Group | None
     query: Tensor
     key: Tensor
     bias: Tensor
@@ -29,31 +29,18 @@ class Grid:
 
 @dataclass(frozen=True)
 class History:
-    """H, S or C for a batch. `cell`: where the result of each query stands, see Layout. `empty`: queries without
-    history, None under H. Under "released" these weigh all L positions of the padded dialogue alike, later turns and
-    padding included, as `uniform` (L,) says, `whole` (B, L) being the rows; under "strict" (`uniform` None) their
-    result is zero. `remember`, in live conversations: takes an attention layer and keys and values of new rows,
-    (N, 2 A), and returns those of all rows, in which the grids' keys count.
+    """H, S or C for a batch of `rows` N. `result`: index of each query's result in those of the grids, and behind them
+    of queries without history, which stand in the dialogues `empty` (E,); None where there are none by definition.
+    `rule`: what these attend to. `cache`, in live conversations: takes an attention layer and keys and values of new
+    rows, (N, 2 A), and returns those of all rows, which the grids' keys refer to.
     """
 
+    rows: int
     grids: list[Grid]
-    cell: Tensor
-    empty: Empty | None = None
-    whole: Tensor | None = None
-    uniform: Tensor | None = None
-    remember: Callable[[nn.Module, Tensor], Tensor] | None = None
-
-    def spread(self, weights: list[Tensor], layout: Layout) -> Tensor:
-        """Attention weights of each grid, (b, heads, Q, n), as (B, heads, L, L), zeros where there are none."""
-        size, longest = layout.whole.shape
-        spread = weights[0].new_zeros(size, weights[0].shape[1], longest, longest)
-        for grid, part in zip(self.grids, weights, strict=True):
-            spread[grid.group.dialogues, :, : part.shape[2], : part.shape[3]] = part
-        cells = sum(grid.query.numel() for grid in self.grids)
-        asked = layout.pad((self.cell < cells)[:, None])  # (B, L, 1)
-        empty = layout.pad((self.cell >= cells)[:, None])
-        rest = 0 if self.uniform is None else empty[:, None] * self.uniform
-        return spread * asked[:, None] + rest
+    result: Tensor
+    rule: Strict | Released
+    empty: Tensor | None = None
+    cache: Callable[[nn.Module, Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -65,30 +52,33 @@ class Masks:
     cross_party: History
 
 
-def history_masks(layout: Layout, speaker: Tensor, empty_history: str) -> Masks:
-    """The masks of a batch from its Layout and the speaker of each utterance, (N,).
+def history_masks(packing: Packing, speaker: Tensor, rule: str, positions: bool) -> Masks:
+    """The masks of a batch from its Packing and the speaker of each utterance, (N,).
 
     H: keys that are no padding and not later than the query. S: H, same speaker, not the query itself. C: H and another
-    speaker. `empty_history`: "released", where padding rows are queries under H too, or "strict".
+    speaker. `rule`: of empty history, "released", where padding rows are queries under H too, or "strict".
     """
-    released = empty_history == "released"
+    empty = empty_history(rule, packing, positions)
     history, self_party, cross_party = [], [], []
-    for group in layout.groups:
-        queries = group.whole if released else group.real
+    for group in packing.groups:
+        queries = empty.queries(group)
         at = torch.arange(queries.shape[1], device=speaker.device)
-        keys = at[: group.real.shape[1]]
+        keys = at[: group.row_at.shape[1]]
         real = (keys < group.length[:, None])[:, None]  # (b, 1, n)
-        by = speaker[group.real]  # (b, n)
+        by = speaker[group.row_at]  # (b, n)
         same = by[:, :, None] == by[:, None, :]
-        earlier = real & (keys[:, None] > keys)  # (b, n, n); nobody is his own other party
-        history.append(Grid(group, queries, group.real, bias_of(real & (at[:, None] >= keys))))
-        self_party.append(Grid(group, group.real, group.real, bias_of(earlier & same)))
-        cross_party.append(Grid(group, group.real, group.real, bias_of(earlier & ~same)))
-    everywhere = {"whole": layout.whole, "uniform": layout.uniform} if released else {}
+        earlier = real & (keys[:, None] > keys)  # (b, n, n); nobody is their own other party
+        history.append(Grid(queries, group.row_at, bias_of(real & (at[:, None] >= keys))))
+        self_party.append(Grid(group.row_at, group.row_at, bias_of(earlier & same)))
+        cross_party.append(Grid(group.row_at, group.row_at, bias_of(earlier & ~same)))
+
+    def of_party(grids: list[Grid], without: NoHistory) -> History:
+        return History(packing.rows, grids, without.result, empty, without.dialogue)
+
     return Masks(
-        History(history, layout.cell if released else layout.real_cell),
-        History(self_party, layout.no_self.cell, layout.no_self, **everywhere),
-        History(cross_party, layout.no_cross.cell, layout.no_cross, **everywhere),
+        History(packing.rows, history, empty.results(packing), empty),
+        of_party(self_party, packing.no_self),
+        of_party(cross_party, packing.no_cross),
     )
 
 

@@ -1,8 +1,8 @@
 """Live conversations: the emotion of an utterance as soon as it is there, each step linear in what came before.
 
 All that is needed of earlier utterances are their keys and values in the attention layers. These are kept, layer by
-layer, in one memory for all conversations: row 0 is nothing, zeros, which queries without history attend to; then comes
-a row for each utterance, in any order. N new utterances, Q of them in one conversation of n utterances by now; b
+layer, in one cache for all conversations: row 0 is zeros, which queries without history attend to; then comes a row for
+each utterance, in any order. N new utterances, Q of them in one conversation of n utterances by now; b
 conversations in a grid; A = heads · head width.
 """
 
@@ -22,6 +22,7 @@ from common.batching.batches import Batch
 from common.errors import InputError
 from common.network.attention import AttentionLayer
 from common.network.ecerc import ECERC
+from common.network.empty_history import Strict
 from common.network.masks import Grid, History, Masks, bias_of
 from common.settings import NetworkSettings
 
@@ -49,7 +50,7 @@ class _Conversation:
 
 @dataclass(frozen=True)
 class _Turns:
-    """What the network asks of a Layout, for new utterances: `rows` N, `position` (N,) in the position table."""
+    """What the network asks of a Packing, for new utterances: `rows` N, `position` (N,) in the position table."""
 
     rows: int
     position: Tensor
@@ -72,7 +73,7 @@ class Live:
         self.network = network.eval()
         self._device = network.classifier.weight.device
         self._conversations: dict[Hashable, _Conversation] = {}
-        self._memory: dict[AttentionLayer, Tensor] = {}  # (capacity, 2 A) each
+        self._cache: dict[AttentionLayer, Tensor] = {}  # keys and values, (capacity, 2 A) each
         self._capacity, self._free = 1, _none()
 
     @property
@@ -115,15 +116,16 @@ class Live:
             now[name] = before.extended([names[i] for i in at], rows[at])
 
         network, count = self.network, torch.arange(len(ids), device=self._device)
-        batch = Batch(features, label=None, speaker=None, rows=None, layout=_Turns(len(ids), count))
+        batch = Batch(features, label=None, speaker=None, rows=None, packing=_Turns(len(ids), count))
         table = network.positions(torch.from_numpy(position)).to(self._device) if network.settings.positions else None
-        log_prob = network.classify(batch, self._masks([(turns[name], now[name]) for name in now], rows), table)
+        masks = self._masks([(turns[name], now[name]) for name in now], rows)
+        log_prob = network.decide(*network.encode(batch, masks, table)).log_prob
         self._conversations |= now
         self._free = free
         return log_prob
 
     def end(self, conversation: Hashable) -> None:
-        """Forget a conversation; its memory goes to others. Raises KeyError where it is not under way."""
+        """Forget a conversation; its rows go to others. Raises KeyError where it is not under way."""
         self._free = np.append(self._free, self._conversations.pop(conversation).row)
 
     def state_dict(self) -> dict[str, Any]:
@@ -140,9 +142,9 @@ class Live:
                 for name, conversation in self._conversations.items()
             },
             "memory": {
-                name: self._memory[layer].index_select(0, rows).cpu()
+                name: self._cache[layer].index_select(0, rows).cpu()
                 for name, layer in self.network.named_modules()
-                if layer in self._memory
+                if layer in self._cache
             },
         }
 
@@ -162,9 +164,9 @@ class Live:
             rows = np.arange(used, used + len(saved["speaker"]))
             conversations[name] = _Conversation(numbers, saved["speaker"].numpy(), rows)
             used += len(rows)
-        memory = {name: F.pad(tensor, (0, 0, 1, 0)).to(self._device) for name, tensor in state["memory"].items()}
+        cache = {name: F.pad(tensor, (0, 0, 1, 0)).to(self._device) for name, tensor in state["memory"].items()}
         self._conversations, self._capacity, self._free = conversations, used, _none()
-        self._memory = {self.network.get_submodule(name): tensor for name, tensor in memory.items()}
+        self._cache = {self.network.get_submodule(name): tensor for name, tensor in cache.items()}
 
     def _checked(self, features, count):
         """The features that the network uses as tensors, None for the others."""
@@ -186,7 +188,7 @@ class Live:
         groups = defaultdict(list)
         for at, conversation in parts:  # of similar size, so that little of a grid is empty
             groups[len(at).bit_length(), max(len(conversation.row), FEW).bit_length()].append((at, conversation))
-        grids, cell, first = ([], [], []), np.empty(len(rows), np.int64), 0
+        grids, result, first = ([], [], []), np.empty(len(rows), np.int64), 0
         for group in groups.values():
             most, longest = (max(sizes) for sizes in zip(*((len(at), len(c.row)) for at, c in group), strict=True))
             query, before = np.zeros((len(group), most), np.int64), np.zeros((len(group), 1), np.int64)
@@ -195,29 +197,33 @@ class Live:
                 n = len(conversation.row)
                 query[i, : len(at)], before[i] = at, n - len(at)
                 key[i, 1 : n + 1], speaker[i, :n] = conversation.row, conversation.speaker
-                cell[at] = first + np.arange(len(at))
+                result[at] = first + np.arange(len(at))
                 first += most
             query, before, key, speaker = (torch.from_numpy(x).to(self._device) for x in (query, before, key, speaker))
             position = before + torch.arange(most, device=self._device)  # (b, Q)
-            own = speaker.gather(1, position.clamp(max=longest - 1))
-            same = own[:, :, None] == speaker[:, None]  # (b, Q, n)
+            asking = speaker.gather(1, position.clamp(max=longest - 1))
+            same = asking[:, :, None] == speaker[:, None]  # (b, Q, n)
             key_position = torch.arange(longest, device=self._device)
             earlier = position[:, :, None] > key_position
             for grid, allowed in zip(
                 grids, (position[:, :, None] >= key_position, earlier & same, earlier & ~same), strict=True
             ):
                 nothing = ~allowed.any(2, keepdim=True)
-                grid.append(Grid(None, query, key, bias_of(torch.cat([nothing, allowed], 2))))
-        cell, rows = (torch.from_numpy(x).to(self._device) for x in (cell, rows))
-        return Masks(*(History(grid, cell, remember=lambda layer, x: self._remember(layer, x, rows)) for grid in grids))
+                grid.append(Grid(query, key, bias_of(torch.cat([nothing, allowed], 2))))
+        result, rows = (torch.from_numpy(x).to(self._device) for x in (result, rows))
 
-    def _remember(self, layer, new, rows):
-        """Put keys and values (N, 2 A) of new utterances into `rows` of a layer's memory; returns all of it."""
-        memory = self._memory.get(layer, new.new_zeros(1, new.shape[1]))
-        if len(memory) < self._capacity:
-            memory = F.pad(memory, (0, 0, 0, self._capacity - len(memory)))
-        self._memory[layer] = memory.index_copy_(0, rows, new)
-        return memory
+        def cached(layer, new):
+            return self._cached(layer, new, rows)
+
+        return Masks(*(History(len(rows), grid, result, Strict(), cache=cached) for grid in grids))
+
+    def _cached(self, layer, new, rows):
+        """Put keys and values (N, 2 A) of new utterances into `rows` of a layer's cache; returns all of it."""
+        cache = self._cache.get(layer, new.new_zeros(1, new.shape[1]))
+        if len(cache) < self._capacity:
+            cache = F.pad(cache, (0, 0, 0, self._capacity - len(cache)))
+        self._cache[layer] = cache.index_copy_(0, rows, new)
+        return cache
 
     def _fingerprint(self):
         """SHA-256 of the network's weights and of all settings that its outputs depend on."""

@@ -64,7 +64,7 @@ class Tally:
 
     def add(self, loss: Tensor, log_prob: Tensor, batch: Batch) -> None:
         """Take in a batch."""
-        counts = (batch.layout.share > 0).to(self._sums.dtype)
+        counts = (batch.packing.share > 0).to(self._sums.dtype)
         cell = 2 + batch.label * self._classes + log_prob.argmax(1)
         self._sums.scatter_add_(0, cell, counts)
         self._sums[:1].add_(loss)
@@ -188,7 +188,7 @@ class Trainer:
 
     def _loss(self, batch):
         log_prob = self.network(batch)
-        return log_prob, focal_loss(log_prob, batch.label, self.settings.focal_gamma, self._weight, batch.layout.share)
+        return log_prob, focal_loss(log_prob, batch.label, self.settings.focal_gamma, self._weight, batch.packing.share)
 
     def _state(self):
         """All tensors that steps change."""

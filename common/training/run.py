@@ -135,9 +135,12 @@ class _Run:
         shuffling = torch.Generator().manual_seed(seed)
         if "shuffling" in state:
             shuffling.set_state(state["shuffling"])
-        train, valid = self._batches["train"].again(shuffling if settings.shuffle else None), self._batches["valid"]
+        train, valid = (
+            self._batches["train"].with_order(shuffling if settings.shuffle else None),
+            self._batches["valid"],
+        )
         title = f"{self._corpus.name} seed {seed} ({index + 1}/{len(settings.seeds)})"
-        trainer = Trainer(network, train, valid.again(), settings, self._weight, title, state.pop("trainer", None))
+        trainer = Trainer(network, train, valid.with_order(), settings, self._weight, title, state.pop("trainer", None))
         rows = self.history[index] = state["history"]
 
         def now():
@@ -180,7 +183,7 @@ class _Run:
     def _finish(self, index, trainer):
         settings, evaluated = self._settings, {}
         for split in ("valid", "test"):
-            batches = self._batches[split].again()
+            batches = self._batches[split].with_order()
             log_prob, _ = evaluate(trainer.network, batches, settings.focal_gamma, self._weight)
             evaluated[split] = scores(batches.label, log_prob.argmax(1), self._corpus.classes)
         save_released(trainer.network, self._folder.path / checkpoint_name(index))

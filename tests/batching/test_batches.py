@@ -12,7 +12,7 @@ from tests.small import WIDTHS, arrays, random_corpus, small_corpus, small_netwo
 def test_a_batch_holds_its_dialogues_one_after_the_other():
     corpus = random_corpus([3, 1, 4, 2, 5])
     batches = list(Batches(corpus, "test", 2, "cpu"))
-    assert [batch.layout.length.tolist() for batch in batches] == [[3, 1], [4, 2], [5]]
+    assert [batch.packing.length.tolist() for batch in batches] == [[3, 1], [4, 2], [5]]
     rows = torch.cat([batch.rows for batch in batches]).numpy()
     np.testing.assert_array_equal(rows, np.arange(15))
     for name, expected in arrays(corpus).items():
@@ -21,14 +21,14 @@ def test_a_batch_holds_its_dialogues_one_after_the_other():
 
 def test_the_grid_holds_every_row_at_its_place():
     (batch,) = Batches(random_corpus([3, 1, 2]), "test", 8, "cpu")
-    layout = batch.layout
-    grid = layout.pad(batch.features["text"])
+    packing = batch.packing
+    grid = packing.pad(batch.features["text"])
     assert grid.shape == (3, 3, WIDTHS["text"])
     for b, (first, n) in enumerate([(0, 3), (3, 1), (4, 2)]):
         assert torch.equal(grid[b, :n], batch.features["text"][first : first + n])
         assert not grid[b, n:].any()
-    assert layout.whole.tolist() == [[0, 1, 2], [3, 6, 7], [4, 5, 8]]  # padding rows stand behind the real ones
-    assert layout.position.tolist() == [0, 1, 2, 0, 0, 1, 1, 2, 2]
+    assert packing.row_at.tolist() == [[0, 1, 2], [3, 6, 7], [4, 5, 8]]  # padding rows stand behind the real ones
+    assert packing.position.tolist() == [0, 1, 2, 0, 0, 1, 1, 2, 2]
 
 
 @pytest.mark.parametrize("shapes", SHAPES)
@@ -36,19 +36,19 @@ def test_groups_hold_every_row_once(shapes):
     """Each row, padding rows too, stands in the cell of its group that it looks for its result in."""
     lengths = [40, 3, 17, 38, 1, 9, 25]
     for batch in Batches(random_corpus(lengths), "test", 4, "cpu", shapes=shapes):
-        layout = batch.layout
-        real, every = int(layout.sizes[1]), int(layout.sizes[0] * (layout.length > 0).sum())
-        whole = torch.cat([group.whole.flatten() for group in layout.groups])
-        inner = torch.cat([group.real.flatten() for group in layout.groups])
-        there = torch.cat([torch.arange(real), torch.arange(layout.rows, layout.rows + every - real)])
-        assert torch.equal(whole[layout.cell[there]], there)
-        assert torch.equal(inner[layout.real_cell[:real]], torch.arange(real))
-        assert sorted(torch.cat([group.dialogues for group in layout.groups]).tolist()) == list(
-            range(len(layout.length))
+        packing = batch.packing
+        real, every = int(packing.sizes[1]), int(packing.sizes[0] * (packing.length > 0).sum())
+        padded = torch.cat([group.padded_row_at.flatten() for group in packing.groups])
+        grouped = torch.cat([group.row_at.flatten() for group in packing.groups])
+        rows = torch.cat([torch.arange(real), torch.arange(packing.rows, packing.rows + every - real)])
+        assert torch.equal(padded[packing.padded_result[rows]], rows)
+        assert torch.equal(grouped[packing.result[:real]], torch.arange(real))
+        assert sorted(torch.cat([group.dialogues for group in packing.groups]).tolist()) == list(
+            range(len(packing.length))
         )
-        for group in layout.groups:
-            assert torch.equal(group.length, layout.length[group.dialogues])
-        assert inner.max() < real  # also where a dialogue has ended
+        for group in packing.groups:
+            assert torch.equal(group.length, packing.length[group.dialogues])
+        assert grouped.max() < real  # also where a dialogue has ended
 
 
 @pytest.mark.parametrize("shapes", SHAPES)
@@ -63,7 +63,7 @@ def test_shapes_change_no_output_and_no_gradient(shapes, empty_history):
         outputs.append(evaluate(network, batches, gamma=1.0))
         network.zero_grad()
         for batch in batches:
-            focal_loss(network(batch), batch.label, 1.0, None, batch.layout.share).backward()
+            focal_loss(network(batch), batch.label, 1.0, None, batch.packing.share).backward()
         gradients.append({name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None})
     torch.testing.assert_close(outputs[1], outputs[0], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-6)
@@ -72,7 +72,7 @@ def test_shapes_change_no_output_and_no_gradient(shapes, empty_history):
 def test_rounded_and_fixed_shapes():
     corpus = random_corpus([6, 1, 40, 3, 12], speakers=2)
     sizes = {
-        s: [(b.layout.rows, len(b.layout.position)) for b in Batches(corpus, "test", 3, "cpu", shapes=s)]
+        s: [(b.packing.rows, len(b.packing.position)) for b in Batches(corpus, "test", 3, "cpu", shapes=s)]
         for s in SHAPES
     }
     assert sizes["exact"] == [(47, 120), (15, 24)]
@@ -85,21 +85,21 @@ def test_batches_of_fixed_shape_share_their_tensors_but_not_with_those_made_agai
     batches = Batches(random_corpus([3, 5, 4]), "test", 2, "cpu", shapes="fixed")
     first = batches.static_batch()
     assert [batch is first for batch in batches] == [True, True]
-    other = batches.again()
+    other = batches.with_order()
     assert other.static_batch() is not first
-    assert other.static_batch().layout.length.data_ptr() != first.layout.length.data_ptr()
+    assert other.static_batch().packing.length.data_ptr() != first.packing.length.data_ptr()
 
 
 def test_queries_without_history():
     corpus = random_corpus([5, 2, 3], speakers=3)
     corpus.speaker[:] = [0, 0, 1, 0, 2, 1, 1, 2, 0, 1]
     (batch,) = Batches(corpus, "test", 3, "cpu")
-    cells = sum(group.real.numel() for group in batch.layout.groups)
+    results = sum(group.row_at.numel() for group in batch.packing.groups)
     expected = {"no_self": [0, 2, 4, 5, 7, 8, 9], "no_cross": [0, 1, 5, 6, 7]}
     for name, rows in expected.items():
-        empty = getattr(batch.layout, name)
-        assert (empty.cell >= cells).nonzero()[:, 0].tolist() == rows
-        assert empty.cell[rows].tolist() == list(range(cells, cells + len(rows)))
+        empty = getattr(batch.packing, name)
+        assert (empty.result >= results).nonzero()[:, 0].tolist() == rows
+        assert empty.result[rows].tolist() == list(range(results, results + len(rows)))
         assert empty.dialogue.tolist() == [0 if r < 5 else 1 if r < 7 else 2 for r in rows]
 
 

@@ -7,6 +7,7 @@ from benchmarks import plain
 from benchmarks.bound import floating_point_operations
 from benchmarks.conversations import LENGTHS, WIDTHS, released_shape
 from common.batching.batches import Batches
+from common.data import DATASETS
 from common.data.corpus import SPLITS
 from common.settings import NetworkSettings
 from tests.small import random_corpus
@@ -19,13 +20,13 @@ def test_operations_of_single_utterances_are_those_that_pytorch_counts(dataset):
     """Less what the plain network computes for nothing: query and key maps of mask I, attention to nobody."""
     corpus = random_corpus([1, 1, 1], widths=WIDTHS[dataset])
     settings = NetworkSettings(empty_history="strict")
-    batches, classes = Batches(corpus, "test", 3, "cpu"), plain.CLASSES[dataset]
+    batches, classes = Batches(corpus, "test", 3, "cpu"), len(DATASETS[dataset].CLASSES)
     found = floating_point_operations(batches, WIDTHS[dataset], classes, settings, training=False)
     network = plain.build(dataset).eval()
-    evidence = torch.zeros(3, 1, sum(plain.MODALITIES[dataset]))
-    one = torch.ones(3, 1, dtype=torch.long)
+    features = {name: torch.zeros(3, 1, width) for name, width in WIDTHS[dataset].items()}
+    one = torch.ones(3, dtype=torch.long)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(evidence, torch.zeros(3, 1, plain.EVENT), one, one > 0)
+        network(features, one[:, None], one)
     # each modality goes through q once and through k twice there
     needless = 3 * 2 * (2 * D * INNER + 3 * D * D) + 3 * 2 * 4 * 2 * INNER
     assert found == counter.get_total_flops() - needless
@@ -52,5 +53,5 @@ def test_conversations_of_released_shape(dataset, own, cross):
         assert len(corpus.rows(split)) == count
         assert sorted(corpus.lengths[corpus.splits[split]]) == sorted(LENGTHS[dataset][split])
     (batch,) = Batches(corpus, "test", 1000, "cpu")
-    shares = [100 * len(empty.dialogue) / counts[2] for empty in (batch.layout.no_self, batch.layout.no_cross)]
+    shares = [100 * len(empty.dialogue) / counts[2] for empty in (batch.packing.no_self, batch.packing.no_cross)]
     np.testing.assert_allclose(shares, [own, cross], atol=4)

@@ -1,12 +1,13 @@
-"""The attention block against one spelled out on the padded grid, scores replaced by -1e9 as in the release."""
+"""The attention block against the reference's, which replaces scores by -1e9 on the padded grid as the release does."""
 
 import math
 
 import pytest
 import torch
-import torch.nn.functional as F
 
+from common.network import reference
 from common.network.attention import AttentionBlock, sinusoid
+from common.network.explain import padded_weights
 from common.network.masks import history_masks
 from common.settings import NetworkSettings
 from tests.network.test_masks import slow_masks
@@ -16,99 +17,88 @@ LENGTHS, WIDTH = [4, 1, 25, 12, 2, 11], 5  # in three groups
 NAMES = {"history": 0, "self_party": 1, "cross_party": 2}
 
 
-def block(layers=1, **settings):
+def blocks(**settings):
+    """An attention block and the reference's, with the same weights."""
     torch.manual_seed(0)
-    values = {"heads": 2, "head_width": 3, "layers": layers, "attention_dropout": 0.0} | settings
-    return AttentionBlock(WIDTH, NetworkSettings(**values)).double().eval()
+    settings = NetworkSettings(**{"heads": 2, "head_width": 3, "attention_dropout": 0.0} | settings)
+    block, plain = (kind(WIDTH, settings).double().eval() for kind in (AttentionBlock, reference.AttentionBlock))
+    plain.load_state_dict(block.state_dict())
+    return block, plain
 
 
 def case(empty_history, name):
-    """A batch, one of its masks, and what it allows, as loops say it (B, L, L)."""
+    """The packing of a batch, one of its masks, and what it allows, as loops say it (B, L, L)."""
     corpus = random_corpus(LENGTHS)
     batch = one_batch_of(corpus)
-    masks = history_masks(batch.layout, batch.speaker, empty_history)
-    return batch, getattr(masks, name), slow_masks(corpus)[NAMES[name]]
-
-
-def spelled_out(block, grid, context, allowed, uniform):
-    """Grids (B, L, m); also the weights of each layer, (B, heads, L, L)."""
-    every = []
-    for layer in block.layers:
-        source = grid if context is None else context
-
-        def heads(linear, x):
-            return (x @ linear.weight.T).unflatten(2, (2, 3)).transpose(1, 2)
-
-        def norm(x, part):
-            return F.layer_norm(x, (WIDTH,), part.weight, part.bias, 1e-6)
-
-        scores = heads(layer.query, grid) @ heads(layer.key, source).transpose(2, 3) / math.sqrt(3)
-        weights = torch.where(allowed[:, None], scores, -1e9).softmax(3)
-        if not uniform:
-            weights = weights * allowed.any(2)[:, None, :, None]
-        every.append(weights)
-        attended = (weights @ heads(layer.value, source)).transpose(1, 2).flatten(2)
-        grid = norm(grid + attended @ layer.output.weight.T, layer.attention_norm)
-        inner = (grid @ layer.expand.weight.T + layer.expand.bias).clamp(min=0)
-        inner = inner @ layer.contract.weight.T + layer.contract.bias
-        grid = norm(grid + inner, layer.feedforward_norm)
-    return grid, every
+    masks = history_masks(batch.packing, batch.speaker, empty_history, positions=False)
+    return batch.packing, getattr(masks, name), slow_masks(corpus)[NAMES[name]]
 
 
 @pytest.mark.parametrize("empty_history", ["released", "strict"])
 @pytest.mark.parametrize("name", list(NAMES))
 @pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("traced", [False, True], ids=["fused", "eager"])
-def test_outputs_weights_and_gradients(empty_history, name, layers, traced):
-    batch, history, allowed = case(empty_history, name)
-    n, whole, part = batch.layout.rows, batch.layout.whole, block(layers)
-    padded = empty_history == "released"
-    rows = torch.randn(whole.numel() if padded else n, WIDTH, dtype=torch.float64, requires_grad=True)
+@pytest.mark.parametrize("rate", [0, 1e-9], ids=["fused", "with dropout that drops nothing"])
+def test_outputs_and_gradients(empty_history, name, layers, rate):
+    packing, history, allowed = case(empty_history, name)
+    block, plain = blocks(layers=layers, empty_history=empty_history, attention_dropout=rate)
+    n, pad = packing.rows, packing.pad
+    block.train(rate > 0)
+    rows = torch.randn(len(packing.position) if empty_history == "released" else n, WIDTH, dtype=torch.float64)
+    rows.requires_grad_(True)
     context = torch.randn_like(rows, requires_grad=True)
-    inputs, kept = [rows, *part.parameters()], [] if traced else None
     if name == "history":  # self-attention, padding included where there is some
-        found = part(rows, history, real=n, weights=kept)
-        expected, weights = spelled_out(part, batch.layout.pad(rows), None, allowed, padded)
+        inputs = [rows]
+        packed, padded = block(rows, history), plain(pad(rows), allowed)
     else:
-        inputs.append(context)
-        found = part(rows[:n], history, context, n, weights=kept)
-        grids = batch.layout.pad(rows[:n]), batch.layout.pad(context)
-        expected, weights = spelled_out(part, *grids, allowed, padded)
-    real = batch.layout.pad(torch.ones(len(found), 1))[..., 0] > 0
-    assert real.sum() == len(found)
-    torch.testing.assert_close(batch.layout.pad(found)[real], expected[real], rtol=1e-6, atol=1e-7)
-    if traced:
-        assert len(kept) == layers
-        for grids, layer_weights in zip(kept, weights, strict=True):
-            spread = history.spread(grids, batch.layout)
-            at = real[:, None].expand_as(spread[..., 0])
-            torch.testing.assert_close(spread[at], layer_weights[at], rtol=1e-6, atol=1e-7)
-    upstream = torch.randn_like(expected) * real[..., None]
-    ours = torch.autograd.grad(batch.layout.pad(found), inputs, upstream)
-    for a, b in zip(ours, torch.autograd.grad(expected, inputs, upstream), strict=True):
+        inputs = [rows, context]
+        packed, padded = block(rows[:n], history, context), plain(pad(rows[:n]), allowed, pad(context))
+    real = pad(torch.ones(len(packed), 1))[..., 0] > 0
+    assert real.sum() == len(packed)
+    torch.testing.assert_close(pad(packed)[real], padded[real], rtol=1e-6, atol=1e-7)
+    upstream = torch.randn_like(padded) * real[..., None]
+    ours = torch.autograd.grad(pad(packed), [*inputs, *block.parameters()], upstream)
+    theirs = torch.autograd.grad(padded, [*inputs, *plain.parameters()], upstream)
+    for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("empty_history", ["released", "strict"])
+@pytest.mark.parametrize("name", list(NAMES))
+def test_weights(empty_history, name):
+    """Softmax of the allowed scores; nothing where none is allowed."""
+    packing, history, allowed = case(empty_history, name)
+    layer = blocks(empty_history=empty_history)[0].layers[0]
+    rows, context = torch.randn(2, len(packing.position), WIDTH, dtype=torch.float64)
+    rows = rows if name == "history" and empty_history == "released" else rows[: packing.rows]
+    weights = padded_weights(layer, rows, context, history, packing)
+    query, key = (
+        (packing.pad(x) @ part.weight.T).unflatten(2, (2, 3)).transpose(1, 2)
+        for x, part in ((rows, layer.query), (context, layer.key))
+    )
+    scores = (query @ key.transpose(2, 3) / math.sqrt(3)).masked_fill(~allowed[:, None], -math.inf)
+    real = packing.pad(torch.ones(len(rows), 1)) > 0
+    expected = scores.softmax(3).nan_to_num(0) * real[:, None]
+    torch.testing.assert_close(weights, expected, rtol=1e-6, atol=1e-7)
 
 
 def test_empty_history_has_no_gradient_to_query_and_key():
     """One speaker: nobody has another party to attend to."""
-    corpus = random_corpus([4, 3], speakers=1)
-    batch, part = one_batch_of(corpus), block()
-    history = history_masks(batch.layout, batch.speaker, "released").cross_party
+    batch, (block, _) = one_batch_of(random_corpus([4, 3], speakers=1)), blocks()
+    history = history_masks(batch.packing, batch.speaker, "released", positions=False).cross_party
     rows, context = torch.randn(7, WIDTH, dtype=torch.float64), torch.randn(8, WIDTH, dtype=torch.float64)
-    part(rows, history, context, 7).square().sum().backward()
-    (layer,) = part.layers
+    block(rows, history, context).square().sum().backward()
+    (layer,) = block.layers
     assert not layer.query.weight.grad.any()
     assert not layer.key.weight.grad.any()
     assert layer.value.weight.grad.any()
 
 
 def test_own_position_is_the_value_alone_and_dropout_drops_whole_heads():
-    part = block(attention_dropout=0.4)
+    block, plain = blocks(attention_dropout=0.4)
     rows, context = torch.randn(2, 8, WIDTH, dtype=torch.float64)
-    diagonal = torch.eye(8, dtype=torch.bool)[None]
-    expected, _ = spelled_out(part, rows[None], context[None], diagonal, False)
-    torch.testing.assert_close(part(rows, None, context), expected[0])
-    dropped = part.train().layers[0]._own(torch.ones(1000, 6)).unflatten(1, (2, 3))
+    expected = plain(rows[None], torch.eye(8, dtype=torch.bool)[None], context[None])
+    torch.testing.assert_close(block(rows, None, context), expected[0])
+    dropped = block.train().layers[0]._itself(torch.ones(1000, 6)).unflatten(1, (2, 3))
     torch.testing.assert_close(dropped.unique(), torch.tensor([0, 1 / 0.6]), rtol=1e-4, atol=0)
     assert (dropped.amin(2) == dropped.amax(2)).all()
     assert dropped.mean() == pytest.approx(1, abs=0.05)

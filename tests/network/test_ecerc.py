@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from common.settings import ROUTES
 from tests.small import arrays, one_batch_of, outputs, random_corpus, small_network
 
 LENGTHS = [5, 1, 8, 3, 2]
@@ -68,29 +69,26 @@ def test_modality_order_cuts_visual_and_audio_as_the_release():
 def test_intermediate_results(empty_history):
     corpus = random_corpus(LENGTHS)
     n, longest = sum(LENGTHS), max(LENGTHS)
-    network, batch, trace = small_network(corpus, empty_history=empty_history), one_batch_of(corpus), {}
+    network, batch = small_network(corpus, empty_history=empty_history), one_batch_of(corpus)
     with torch.no_grad():
-        torch.testing.assert_close(network(batch, trace), network(batch))
+        evidence, causes = network.encode(batch)
+        decision = network.decide(evidence, causes)
+        assert torch.equal(network(batch), decision.log_prob)
     rows = n if empty_history == "strict" else len(LENGTHS) * longest  # padding behind the real ones
-    assert trace["evidence_gate"].shape == trace["evidence"].shape == (rows, 24)
-    assert ((trace["evidence_gate"] > 0) & (trace["evidence_gate"] < 1)).all()
-    for route in ("self_emotion", "cross_emotion", "self_event", "cross_event"):
-        assert trace[f"{route}_candidate"].shape == trace[f"{route}_gate"].shape == (n, 24)
-    for block in ("emotion_encoder", "event_encoder", "self_emotion", "cross_emotion", "cross_event"):
-        (weights,) = trace[f"{block}_weights"]
-        assert weights.shape == (len(LENGTHS), 2, longest, longest)
-        totals = weights[2].sum(-1)  # the longest dialogue, where nothing is padding
-        assert ((totals - 1).abs().lt(1e-5) | totals.eq(0)).all()
-        assert totals.eq(0).any() == (empty_history == "strict" and not block.endswith("encoder"))
+    assert evidence.shape == (n, 24)
+    assert causes.emotion.shape == (rows, 24)
+    assert causes.event.shape == (rows, 8)
+    for route in ROUTES:
+        assert decision.candidates[route].shape == decision.gates[route].shape == (n, 24)
+        assert ((decision.gates[route] > 0) & (decision.gates[route] < 1)).all()
 
 
 def test_gates_and_candidates_give_the_classifier_input():
     corpus = random_corpus(LENGTHS)
-    network, trace = small_network(corpus), {}
-    log_prob = network(one_batch_of(corpus), trace)
-    routes = ("self_emotion", "cross_emotion", "self_event", "cross_event")
-    gated = torch.cat([trace[f"{r}_gate"] * trace[f"{r}_candidate"] for r in routes], 1)
-    torch.testing.assert_close(network.classifier(gated).log_softmax(-1), log_prob)
+    network = small_network(corpus)
+    decision = network.decide(*network.encode(one_batch_of(corpus)))
+    gated = torch.cat([decision.gates[route] * decision.candidates[route] for route in ROUTES], 1)
+    torch.testing.assert_close(network.classifier(gated).log_softmax(-1), decision.log_prob)
 
 
 def test_dropout_only_in_training():

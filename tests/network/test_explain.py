@@ -69,10 +69,10 @@ def test_a_modality_is_removed_from_the_utterance_itself(corpus):
 def test_gates_are_means_of_sigmoids(network, corpus):
     """With maps of zero weights a gate is the sigmoid of the biases."""
     with torch.no_grad():
-        for part in (network.evidence_gating.own, network.evidence_gating.others, network.emotion_gate):
+        for part in (network.evidence_gating.query, network.evidence_gating.key, network.emotion_gate):
             part.weight.zero_()
-        network.evidence_gating.own.bias.fill_(1.0)
-        network.evidence_gating.others.bias.fill_(-0.25)
+        network.evidence_gating.query.bias.fill_(1.0)
+        network.evidence_gating.key.bias.fill_(-0.25)
         network.emotion_gate.bias.copy_(torch.arange(24.0))
     found = found_by(network, corpus)
     np.testing.assert_allclose(found.gates, torch.tensor(0.5).sigmoid(), atol=1e-6)
@@ -99,12 +99,11 @@ def test_attention_looks_at_the_right_turns(network, corpus):
 def test_attention_by_hand(corpus):
     """One head of one block, computed from its maps."""
     network = small_network(corpus, empty_history="strict")
-    trace = {}
     (batch,) = Batches(corpus, "test", 3, "cpu")
     with torch.no_grad():
-        network(batch, trace)
+        evidence, causes = network.encode(batch)
         layer = network.cross_emotion.layers[0]
-        query, key = layer.query(trace["evidence"][:6]), layer.key(trace["emotion_cause"][:6])
+        query, key = layer.query(evidence[:6]), layer.key(causes.emotion[:6])
     who, n, mean = corpus.speaker[:6], 6, 0
     for head in range(2):
         part = slice(4 * head, 4 * head + 4)

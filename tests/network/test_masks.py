@@ -25,15 +25,15 @@ def slow_masks(corpus):
 @pytest.mark.parametrize("empty_history", ["released", "strict"])
 @pytest.mark.parametrize("shapes", ["exact", "rounded", "fixed"])
 def test_masks_of_figure_3(empty_history, shapes):
-    """What is allowed at each cell that a row looks at, and which rows look behind the cells."""
+    """What is allowed at each result that is taken, and which rows look behind the results."""
     corpus = random_corpus([4, 1, 20, 2, 13])
     (batch,) = Batches(corpus, "test", 5, "cpu", shapes=shapes)
-    layout, n = batch.layout, len(corpus.label)
-    masks = history_masks(layout, batch.speaker, empty_history)
-    assert len(layout.groups) == (1 if shapes == "fixed" else 3)
+    packing = batch.packing
+    masks = history_masks(packing, batch.speaker, empty_history, positions=False)
+    assert len(packing.groups) == (1 if shapes == "fixed" else 3)
     at = [(b, p) for b, length in enumerate(corpus.lengths) for p in range(length)]
     for history, allowed in zip((masks.history, masks.self_party, masks.cross_party), slow_masks(corpus), strict=True):
-        cells = [
+        results = [
             (g, b, q)
             for g, grid in enumerate(history.grids)
             for b in range(len(grid.query))
@@ -41,12 +41,12 @@ def test_masks_of_figure_3(empty_history, shapes):
         ]
         for row, (b, p) in enumerate(at):
             expected = allowed[b, p]
-            cell = int(history.cell[row])
-            if cell >= len(cells):
+            result = int(history.result[row])
+            if result >= len(results):
                 assert not expected.any()
-                assert history.empty.dialogue[cell - len(cells)] == b
+                assert history.empty[result - len(results)] == b
                 continue
-            g, member, q = cells[cell]
+            g, member, q = results[result]
             grid = history.grids[g]
             assert expected.any()
             assert grid.query[member, q] == row
@@ -55,12 +55,10 @@ def test_masks_of_figure_3(empty_history, shapes):
         if history is masks.history and empty_history == "released":
             for b in range(5):
                 for p in range(20):
-                    g, member, q = cells[int(history.cell[layout.whole[b, p]])]
+                    g, member, q = results[int(history.result[packing.row_at[b, p]])]
                     grid = history.grids[g]
-                    assert grid.query[member, q] == layout.whole[b, p]
+                    assert grid.query[member, q] == packing.row_at[b, p]
                     keys = grid.key[member][grid.bias[member, 0, q] == 0].tolist()
                     assert [at[key] for key in keys] == [(b, k) for k in allowed[b, p].nonzero()[:, 0].tolist()]
-        assert (history.uniform is None) == (history is masks.history or empty_history == "strict")
-        if history.uniform is not None:
-            torch.testing.assert_close(history.uniform, torch.full((20,), 1 / 20))
-    assert n == len(at)
+        assert (history.empty is None) == (history is masks.history)
+    torch.testing.assert_close(packing.uniform, torch.full((20,), 1 / 20))

@@ -173,7 +173,7 @@ def test_ended_conversations_leave_nothing_behind():
         close(fed(live, corpus, calls(corpus)), expected)
         for name in live.lengths:
             live.end(name)
-        sizes.append(sum(memory.numel() for memory in live._memory.values()))
+        sizes.append(sum(memory.numel() for memory in live._cache.values()))
     assert live.lengths == {}
     assert sizes[-1] == sizes[0]
     with pytest.raises(KeyError):

@@ -89,11 +89,12 @@ def test_everything_that_is_there_is_used_and_nothing_else(variant, empty_histor
         assert moved == ((name if name != "event" else "text") in in_use), name
 
 
-def traced(corpus, **settings):
-    network, trace = small_network(corpus, positions=True, modality_order="released", **settings), {}
+def stages(corpus, **settings):
+    """A network, its evidence (N, D), causes, and decision."""
+    network = small_network(corpus, positions=True, modality_order="released", **settings)
     with torch.no_grad():
-        log_prob = network(one_batch_of(corpus), trace)
-    return network, trace, log_prob
+        evidence, causes = network.encode(one_batch_of(corpus))
+        return network, evidence, causes, network.decide(evidence, causes)
 
 
 @pytest.fixture(scope="module")
@@ -105,14 +106,14 @@ def corpus():
 @pytest.mark.parametrize("modalities", ["TAV", "TA", "TV", "AV", "T", "A", "V"])
 def test_evidence(corpus, modalities, inputs):
     """Stage 1 utterance by utterance: positions of W columns, maps, gates that see each other."""
-    network, trace, _ = traced(corpus, modalities=modalities, evidence_gate_inputs=inputs)
+    network, evidence, *_ = stages(corpus, modalities=modalities, evidence_gate_inputs=inputs)
     names = {"T": "text", "A": "audio", "V": "visual"}
     stored = {"TAV": "TVA", "AV": "VA"}.get(modalities, modalities)  # audio and visual are stored the other way round
     gating, batch = network.evidence_gating, one_batch_of(corpus)
     U = torch.cat([batch.features[names[kind]] for kind in stored], 1)
     W = U.shape[1]
     for row in range(len(U)):
-        p = int(batch.layout.position[row])
+        p = int(batch.packing.position[row])
         angle = torch.tensor([p / 10000 ** (2 * (j // 2) / W) for j in range(W)], dtype=torch.float64)
         even = torch.arange(W) % 2 == 0
         u, first, mapped = U[row] + torch.where(even, angle.sin(), angle.cos()).float(), 0, []
@@ -122,35 +123,36 @@ def test_evidence(corpus, modalities, inputs):
             first += part.in_features
         assert first == W
         for k, x in enumerate(mapped):
-            score = gating.own(x[None])[0]
+            score = gating.query(x[None])[0]
             if inputs == "all":
-                score = score + sum(gating.others(y[None])[0] for j, y in enumerate(mapped) if j != k)
-            found = trace["evidence"][row, 8 * k : 8 * k + 8]
-            torch.testing.assert_close(found, score.sigmoid() * x, rtol=1e-5, atol=1e-5)
+                score = score + sum(gating.key(y[None])[0] for j, y in enumerate(mapped) if j != k)
+            torch.testing.assert_close(evidence[row, 8 * k : 8 * k + 8], score.sigmoid() * x, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("variant", dict.fromkeys(ROWS))
 def test_stages_after_the_evidence(corpus, variant):
     """Causes, candidates and gates from each other, with the parts that the variant has."""
-    network, trace, log_prob = traced(corpus, **VARIANTS[variant])
+    network, evidence, causes, decision = stages(corpus, **VARIANTS[variant])
     settings, batch = network.settings, one_batch_of(corpus)
-    n, evidence, without = len(batch.label), trace["evidence"], settings.without
+    n, without = len(batch.label), settings.without
     if "evidence-gating" in without:
-        assert torch.equal(trace["evidence_gate"], torch.ones_like(evidence))
+        gates, gated = network.evidence_gating(torch.randn(5, len(settings.modalities_in_use), 8))
+        assert (gates == 1).all()
+        assert gated.shape == gates.shape
     if "emotion-encoding" in without:
-        assert torch.equal(trace["emotion_cause"], evidence)
+        assert torch.equal(causes.emotion[:n], evidence)
     if "event-encoding" in without:
-        position = batch.layout.position[:, None]
+        position = batch.packing.position[:, None]
         columns = torch.arange(corpus.widths["event"])
         W = network.evidence_width
         angle = position / 10000 ** (2 * (columns // 2) / W)
         S = torch.cat([batch.features["event"], torch.zeros(len(position) - n, len(columns))])
         S = S + torch.where(columns % 2 == 0, angle.sin(), angle.cos())
-        torch.testing.assert_close(trace["event_cause"], network.event_map(S), rtol=1e-5, atol=1e-5)
-    assert {name.removesuffix("_attended") for name in trace if name.endswith("_attended")} == set(settings.routes)
+        torch.testing.assert_close(causes.event, network.event_map(S), rtol=1e-5, atol=1e-5)
+    assert tuple(decision.attended) == settings.routes
     candidates = {}
     for route in settings.routes:
-        attended = trace[f"{route}_attended"]
+        attended = decision.attended[route]
         candidates[route] = attended if "emotion" in route else torch.cat([attended, evidence[:n, 8:]], 1)
     gated = []
     for route, g in candidates.items():
@@ -161,16 +163,16 @@ def test_stages_after_the_evidence(corpus, variant):
         seen = g if settings.feature_gate_inputs == "own" else torch.cat(list(candidates.values()), 1)
         gated.append(gate(seen).sigmoid() * g)
     expected = network.classifier(torch.cat(gated, 1)).log_softmax(1)
-    torch.testing.assert_close(log_prob, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(decision.log_prob, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("variant", dict.fromkeys(ROWS))
 def test_checkpoints_of_a_variant(corpus, variant, tmp_path):
-    network, _, log_prob = traced(corpus, **VARIANTS[variant])
+    network, *_, decision = stages(corpus, **VARIANTS[variant])
     save_released(network, tmp_path / "it.pkl")
     again = small_network(corpus, 1, positions=True, modality_order="released", **VARIANTS[variant])
     load_released(again, tmp_path / "it.pkl")
-    torch.testing.assert_close(again(one_batch_of(corpus)), log_prob)
+    torch.testing.assert_close(again(one_batch_of(corpus)), decision.log_prob)
     whole = small_network(corpus)
     if set(released_state(whole)) != set(released_state(network)):
         with pytest.raises(InputError, match="trained with other --layers, --modalities, --without"):
@@ -181,10 +183,10 @@ def test_parts_can_be_left_out_together(corpus):
     """Only one route left, from causes that no encoder made."""
     without = [part for part in PARTS if part != "self-emotion-attention"]
     without.remove("event-encoding")  # goes with its attentions
-    network, trace, log_prob = traced(corpus, without=without, modalities="TA")
+    network, _, _, decision = stages(corpus, without=without, modalities="TA")
     assert network.event_map is None
     assert network.emotion_gate is None
-    torch.testing.assert_close(log_prob, network.classifier(trace["self_emotion_attended"]).log_softmax(1))
+    torch.testing.assert_close(decision.log_prob, network.classifier(decision.attended["self_emotion"]).log_softmax(1))
 
 
 @pytest.mark.parametrize(
