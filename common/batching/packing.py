@@ -72,11 +72,6 @@ class Packing:
         """(N,) weight of each row in a mean over the real utterances: 1 / N, and 0 where surplus."""
         return (torch.arange(self.rows, device=self.sizes.device) < self.sizes[1]) / self.sizes[1]
 
-    @property
-    def uniform(self) -> Tensor:
-        """(L,) uniform weights over the positions of the padded dialogue: 1 / L, and 0 where surplus."""
-        return (torch.arange(self.longest, device=self.sizes.device) < self.sizes[0]) / self.sizes[0]
-
     def pad(self, rows: Tensor) -> Tensor:
         """Packed rows (N or R, m) as a padded grid (B, L, m), zeros where there is no row."""
         exists = self.row_at < len(rows)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.network.dropout import Dropout
-from common.network.linear import Linear, feed_forward, linear
+from common.network.linear import linear
 from common.network.masks import History
 from common.settings import NetworkSettings
 
@@ -25,26 +25,30 @@ class AttentionLayer(nn.Module):
         super().__init__()
         inner = settings.heads * settings.head_width
         self.heads, self.rate, self.dropout = settings.heads, settings.attention_dropout, dropout
-        self.query = Linear(width, inner, bias=False)
-        self.key = Linear(width, inner, bias=False)
-        self.value = Linear(width, inner, bias=False)
-        self.output = Linear(inner, width, bias=False)
+        self.query = nn.Linear(width, inner, bias=False)
+        self.key = nn.Linear(width, inner, bias=False)
+        self.value = nn.Linear(width, inner, bias=False)
+        self.output = nn.Linear(inner, width, bias=False)
         self.attention_norm = nn.LayerNorm(width, eps=EPSILON)
-        self.expand = Linear(width, settings.feedforward_factor * width)
-        self.contract = Linear(settings.feedforward_factor * width, width)
+        self.expand = nn.Linear(width, settings.feedforward_factor * width)
+        self.contract = nn.Linear(settings.feedforward_factor * width, width)
         self.feedforward_norm = nn.LayerNorm(width, eps=EPSILON)
 
     def forward(self, rows: Tensor, context: Tensor, history: History | None) -> Tensor:
         """Rows (N or R, m) after attending to `context` (R, m) as `history` says, or to their own row of it (None)."""
         if history is None:
-            attended = self._itself(self.value(context[: len(rows)]))
+            value = linear(context[: len(rows)], self.value).unflatten(1, (self.heads, -1))
+            # the softmax of one term is 1; dropout of weights drops whole heads
+            attended = self.dropout(value, self.rate, self.training, vectors=True).flatten(1)
         else:
             results = [self._mixed(*heads).flatten(0, 1).flatten(1) for heads in self._grids(rows, context, history)]
             if history.empty is not None:
                 results.append(history.rule.attend(self, context, history.empty))
             attended = torch.cat(results).index_select(0, history.result)  # (N or R, A)
-        rows = self.attention_norm(self._plus_dropped(rows, self.output(attended)))
-        return self.feedforward_norm(self._plus_dropped(rows, feed_forward(rows, self.expand, self.contract)))
+        attended = linear(attended, self.output)
+        rows = self.attention_norm(self.dropout(attended, self.rate, self.training, residual=rows))
+        inner = linear(rows, self.expand, then=self.contract)
+        return self.feedforward_norm(self.dropout(inner, self.rate, self.training, residual=rows))
 
     def attention_weights(self, rows: Tensor, context: Tensor, history: History) -> list[Tensor]:
         """The weights of eq. 3 of each grid, (b, heads, Q, n), for the arguments of `forward`."""
@@ -52,15 +56,13 @@ class AttentionLayer(nn.Module):
 
     def _grids(self, rows, context, history):
         """Of each grid queries (b, heads, Q, head width), keys and values (b, heads, n, head width), and the bias."""
-        query = self.query(rows)
-        both = linear(context[: history.rows], torch.cat([self.key.weight, self.value.weight]))
+        query = linear(rows, self.query)
+        both = linear(context[: history.rows], self.key, self.value)
         key, value = (both if history.cache is None else history.cache(self, both)).chunk(2, 1)
-
-        def heads(packed, row_at):
-            return packed.index_select(0, row_at.flatten()).view(*row_at.shape, self.heads, -1).transpose(1, 2)
-
         for grid in history.grids:
-            yield heads(query, grid.query), heads(key, grid.key), heads(value, grid.key), grid.bias
+            parts = ((query, grid.query), (key, grid.key), (value, grid.key))
+            grids = [x.index_select(0, at.flatten()).view(*at.shape, self.heads, -1) for x, at in parts]
+            yield *(x.transpose(1, 2) for x in grids), grid.bias
 
     def _weights(self, query, key, bias):
         return ((query / math.sqrt(query.shape[3])) @ key.transpose(2, 3)).add_(bias).softmax(3)
@@ -70,19 +72,6 @@ class AttentionLayer(nn.Module):
         if not (self.training and self.rate):  # the same, fused
             return F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype)).transpose(1, 2)
         return (self.dropout(self._weights(query, key, bias), self.rate, True) @ value).transpose(1, 2)
-
-    def _itself(self, value):
-        """Attention to the own row only: the weight is 1, and dropout of weights drops whole heads."""
-        if not (self.training and self.rate):
-            return value
-        kept = self.dropout.mask((len(value), self.heads, 1), self.rate, value)
-        return (value.unflatten(1, (self.heads, -1)) * kept).flatten(1)
-
-    def _plus_dropped(self, rows, x):
-        """rows + dropout(x), in one pass."""
-        if not (self.training and self.rate):
-            return rows + x
-        return torch.addcmul(rows, x, self.dropout.mask(x.shape, self.rate, x))
 
 
 class AttentionBlock(nn.Module):

@@ -14,14 +14,22 @@ class Dropout:
         """Draw from a new generator on `device`."""
         self.generator = torch.Generator(device).manual_seed(seed)
 
-    def __call__(self, x: Tensor, rate: float, training: bool) -> Tensor:
-        """`x`, each number dropped with probability `rate`, the others scaled so that the mean stays."""
-        return x * self.mask(x.shape, rate, x) if training and rate else x
+    def __call__(
+        self, x: Tensor, rate: float, training: bool, *, residual: Tensor | None = None, vectors: bool = False
+    ) -> Tensor:
+        """`x`, in training each number dropped with probability `rate`, the others scaled so that the mean stays.
 
-    def mask(self, shape: tuple[int, ...], rate: float, like: Tensor) -> Tensor:
+        `vectors`: vectors along the last dimension are dropped as a whole. `residual`: what is added, in the same pass.
+        """
+        if not (training and rate):
+            return x if residual is None else residual + x
+        mask = self._mask((*x.shape[:-1], 1) if vectors else x.shape, rate, x.device)
+        return x * mask if residual is None else torch.addcmul(residual, x, mask)
+
+    def _mask(self, shape, rate, device):
         """Factors: 0 with probability `rate`, else 1 / (1 - rate). On a CPU `rate` counts in steps of 2^-16."""
-        mask = torch.empty(shape, device=like.device)
-        if like.device.type != "cpu":
+        mask = torch.empty(shape, device=device)
+        if device.type != "cpu":
             return mask.bernoulli_(1 - rate, generator=self.generator).div_(1 - rate)
         # 16 random bits a number: five times as fast as bernoulli_
         dropped = min(round(rate * 2**16), 2**16 - 1)

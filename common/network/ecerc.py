@@ -7,6 +7,7 @@ width, K modalities in use, D = K d, C classes. Settings may leave parts out (Ta
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from common.batching.batches import Batch
 from common.network.attention import AttentionBlock, sinusoid
 from common.network.dropout import Dropout
-from common.network.linear import Linear, linear
+from common.network.linear import linear
 from common.network.masks import Masks, history_masks
 from common.settings import NetworkSettings
 
@@ -25,22 +26,21 @@ class EvidenceGating(nn.Module):
     def __init__(self, widths: dict[str, int], settings: NetworkSettings):
         super().__init__()
         d, names = settings.hidden_width, settings.modalities_in_use
-        self.maps = nn.ModuleDict({name: Linear(widths[name], d) for name in names})
+        self.maps = nn.ModuleDict({name: nn.Linear(widths[name], d) for name in names})
         gating = "evidence-gating" not in settings.without
-        self.query = Linear(d, d) if gating else None  # q, of the modality itself
+        self.query = nn.Linear(d, d) if gating else None  # q, of the modality itself
         sees_others = gating and settings.evidence_gate_inputs == "all" and len(names) > 1
-        self.key = Linear(d, d) if sees_others else None  # k, of the others
+        self.key = nn.Linear(d, d) if sees_others else None  # k, of the others
 
     def forward(self, mapped: Tensor) -> tuple[Tensor, Tensor]:
         """Mapped modalities (rows, K, d) to gates and gated evidence, (rows, D) each; without gating these are 1."""
         if self.query is None:
             return torch.ones_like(mapped).flatten(1), mapped.flatten(1)
         if self.key is None:
-            gates = self.query(mapped.flatten(0, 1)).view_as(mapped).sigmoid()
-        else:  # both maps in one product
-            weight = torch.cat([self.query.weight, self.key.weight])
-            bias = torch.cat([self.query.bias, self.key.bias])
-            query, key = linear(mapped.flatten(0, 1), weight, bias).view(*mapped.shape[:2], -1).chunk(2, 2)
+            gates = linear(mapped.flatten(0, 1), self.query).view_as(mapped).sigmoid()
+        else:
+            both = linear(mapped.flatten(0, 1), self.query, self.key)
+            query, key = both.view(*mapped.shape[:2], -1).chunk(2, 2)
             gates = (query + key.sum(1, keepdim=True) - key).sigmoid()
         return gates.flatten(1), (gates * mapped).flatten(1)
 
@@ -81,8 +81,11 @@ class ECERC(nn.Module):
         super().__init__()
         self.settings, self.widths, self.classes = settings, dict(widths), classes
         self.dropout = dropout = Dropout()
-        modalities, routes, without = settings.modalities_in_use, settings.routes, settings.without
-        self.evidence_width = sum(widths[name] for name in modalities)
+        self.modalities, self.routes = modalities, routes = settings.modalities_in_use, settings.routes
+        without, half = settings.without, settings.precision == "bfloat16"
+        self._autocast = partial(torch.autocast, dtype=torch.bfloat16, enabled=half, cache_enabled=False)
+        self.evidence_width = sum(widths[name] for name in modalities)  # W, which the angles of positions depend on
+        self.position_columns = max(self.evidence_width, widths["event"])
         d = settings.hidden_width
         emotion, event = (any(route.endswith(kind) for route in routes) for kind in ("emotion", "event"))
         D = len(modalities) * d
@@ -92,7 +95,7 @@ class ECERC(nn.Module):
 
         self.evidence_gating = EvidenceGating(widths, settings)
         self.emotion_encoder = block(D, emotion and "emotion-encoding" not in without)
-        self.event_map = Linear(widths["event"], d) if event else None
+        self.event_map = nn.Linear(widths["event"], d) if event else None
         self.event_encoder = block(d, event and "event-encoding" not in without)
         self.self_emotion = block(D, "self_emotion" in routes)
         self.cross_emotion = block(D, "cross_emotion" in routes)
@@ -100,9 +103,9 @@ class ECERC(nn.Module):
         self.cross_event = block(d, "cross_event" in routes)
         gate_input = D if settings.feature_gate_inputs == "own" else len(routes) * D
         gating = "feature-gating" not in without
-        self.emotion_gate = Linear(gate_input, D) if gating and emotion else None
-        self.event_gate = Linear(gate_input, D) if gating and event else None
-        self.classifier = Linear(len(routes) * D, classes)
+        self.emotion_gate = nn.Linear(gate_input, D) if gating and emotion else None
+        self.event_gate = nn.Linear(gate_input, D) if gating and event else None
+        self.classifier = nn.Linear(len(routes) * D, classes)
         self._tables = []
 
     def forward(self, batch: Batch) -> Tensor:
@@ -113,16 +116,24 @@ class ECERC(nn.Module):
     def encode(self, batch: Batch, masks: Masks | None = None, table: Tensor | None = None) -> tuple[Tensor, Causes]:
         """Gated evidence (N, D) of the batch's utterances (eq. 1, 8), and the causes (eq. 9).
 
-        `masks` and `table`, in live conversations: who may look at what, and the `positions` that
-        `batch.packing.position` counts in; else they are made of the batch.
+        `masks` and `table`, in live conversations: who may look at what, and what is added at the positions that
+        `batch.packing.position` counts; else they are made of the batch.
         """
         settings, packing = self.settings, batch.packing
         if masks is None:
             masks = history_masks(packing, batch.speaker, settings.empty_history, settings.positions)
             table = self._table(packing.longest, batch.speaker.device) if settings.positions else None
-        empty = masks.history.rule
-        with self._autocast():
-            mapped = torch.stack(self._mapped_evidence(batch, table, empty), 1)
+        empty, features = masks.history.rule, {name: batch.features[name] for name in self.modalities}
+        if settings.modality_order == "released" and {"audio", "visual"} <= set(features):
+            joined = torch.cat([features["visual"], features["audio"]], 1)  # so stored by the release, but cut as:
+            features["audio"], features["visual"] = joined.split([self.widths["audio"], self.widths["visual"]], 1)
+        with self._autocast(batch.packing.position.device.type):
+            mapped, first = [], 0
+            for name, columns in features.items():
+                modality_map = self.evidence_gating.maps[name]
+                mapped.append(self._mapped(modality_map, columns, first, packing, table, empty))
+                first += self.widths[name]
+            mapped = torch.stack(mapped, 1)  # (N, K, d), or more rows
             evidence = empty.spread(self.evidence_gating(mapped)[1])  # (R, D)
             evidence = self.dropout(evidence, settings.evidence_dropout, self.training)
 
@@ -138,7 +149,7 @@ class ECERC(nn.Module):
     def decide(self, evidence: Tensor, causes: Causes) -> Decision:
         """The Decision on utterances of the given `evidence` (N, D), which need not be that of their `causes`."""
         settings, masks, d = self.settings, causes.masks, self.settings.hidden_width
-        with self._autocast():
+        with self._autocast(evidence.device.type):
             # Evidence-cause interaction, eq. 10-13
             text, rest = evidence[:, :d].contiguous(), evidence[:, d:]
             look_at = {
@@ -147,7 +158,7 @@ class ECERC(nn.Module):
                 "self_event": (text, None, causes.event),
                 "cross_event": (text, masks.cross_party, causes.event),
             }
-            attended = {route: self.get_submodule(route)(*look_at[route]) for route in settings.routes}
+            attended = {route: self.get_submodule(route)(*look_at[route]) for route in self.routes}
             candidates = {
                 route: x if route.endswith("emotion") else torch.cat([x, rest], 1) for route, x in attended.items()
             }
@@ -156,55 +167,30 @@ class ECERC(nn.Module):
             gates, gated = {}, []
             for kind, gate_map in (("emotion", self.emotion_gate), ("event", self.event_gate)):
                 routes = [route for route in candidates if route.endswith(kind)]
-                if routes:
-                    both = torch.cat([candidates[route] for route in routes])  # (2 N, D)
-                    gate = self._gate(gate_map, both, candidates)
-                    gated += (gate * both).chunk(len(routes))
-                    gates |= zip(routes, gate.chunk(len(routes)), strict=True)
+                if not routes:
+                    continue
+                both = torch.cat([candidates[route] for route in routes])  # (2 N, D)
+                if gate_map is None:
+                    gate = torch.ones_like(both)
+                elif settings.feature_gate_inputs == "own":
+                    gate = linear(both, gate_map).sigmoid()
+                else:  # sees all candidates (Table 7)
+                    gate = linear(torch.cat(list(candidates.values()), 1), gate_map).sigmoid().repeat(len(routes), 1)
+                gated += (gate * both).chunk(len(routes))
+                gates |= zip(routes, gate.chunk(len(routes)), strict=True)
             gated = torch.cat(gated, 1)  # (N, 4 D)
         return Decision(self.classify(gated), attended, candidates, gates, gated)
 
     def classify(self, gated: Tensor) -> Tensor:
         """Log-probabilities (N, C), float32, of gated candidates (N, 4 D), eq. 15."""
-        with self._autocast():
+        with self._autocast(gated.device.type):
             gated = self.dropout(gated, self.settings.classifier_dropout, self.training)
-            return self.classifier(gated).log_softmax(-1).float()
-
-    def positions(self, position: Tensor) -> Tensor:
-        """What is added to features at each `position` (n,): (n, columns), the angles those of the width W of the
-        evidence features. There are W columns, or as many as there are event features where these are more.
-        """
-        return sinusoid(position, self.evidence_width, max(self.evidence_width, self.widths["event"]))
+            return linear(gated, self.classifier).log_softmax(-1).float()
 
     def idle_parameters(self) -> list[nn.Parameter]:
         """Parameters that compute nothing: the query and key maps under mask I, whose softmax has one term."""
         layers = self.self_event.layers if self.self_event else []
         return [part.weight for layer in layers for part in (layer.query, layer.key)]
-
-    def _autocast(self):
-        half = self.settings.precision == "bfloat16"
-        return torch.autocast(self.classifier.weight.device.type, torch.bfloat16, enabled=half, cache_enabled=False)
-
-    def _gate(self, gate_map, both, candidates):
-        if gate_map is None:
-            return torch.ones_like(both)
-        if self.settings.feature_gate_inputs == "own":
-            return gate_map(both).sigmoid()
-        gate = gate_map(torch.cat(list(candidates.values()), 1)).sigmoid()  # sees all candidates (Table 7)
-        return gate.repeat(len(both) // len(gate), 1)
-
-    def _mapped_evidence(self, batch, table, empty):
-        """The features of each modality, mapped to width d: K of (N, d), or more rows as in `_mapped`."""
-        features = {name: batch.features[name] for name in self.settings.modalities_in_use}
-        if self.settings.modality_order == "released" and {"audio", "visual"} <= set(features):
-            joined = torch.cat([features["visual"], features["audio"]], 1)  # so stored by the release, but cut as:
-            features["audio"], features["visual"] = joined.split([self.widths["audio"], self.widths["visual"]], 1)
-        mapped, first_column = [], 0
-        for name, columns in features.items():
-            modality_map = self.evidence_gating.maps[name]
-            mapped.append(self._mapped(modality_map, columns, first_column, batch.packing, table, empty))
-            first_column += self.widths[name]
-        return mapped
 
     def _mapped(self, linear_map, features, first_column, packing, table, empty):
         """`linear_map` of features (N, w) plus their positions: (N, d), and behind it padding, see `with_padding`.
@@ -213,8 +199,8 @@ class ECERC(nn.Module):
         """
         at_position = linear_map.bias[None]
         if table is not None:
-            at_position = linear_map(table[:, first_column : first_column + linear_map.in_features])  # (L, d)
-        mapped = linear(features, linear_map.weight)
+            at_position = linear(table[:, first_column : first_column + linear_map.in_features], linear_map)  # (L, d)
+        mapped = linear(features, linear_map, bias=False)
         shift = at_position if table is None else at_position.index_select(0, packing.position[: packing.rows])
         return empty.with_padding(mapped + shift, at_position)
 
@@ -223,6 +209,6 @@ class ECERC(nn.Module):
         for table in self._tables:
             if len(table) >= length and table.device == device:
                 return table[:length]
-        table = self.positions(torch.arange(max(length, 200))).to(device)
+        table = sinusoid(torch.arange(max(length, 200)), self.evidence_width, self.position_columns).to(device)
         self._tables.append(table)  # shorter ones stay: a CUDA graph may look at them
         return table[:length]

@@ -13,22 +13,19 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from common.batching.packing import Group, Packing
+from common.batching.packing import Packing
+from common.network.linear import linear
 
 if TYPE_CHECKING:
     from common.network.attention import AttentionLayer
 
 
 class Strict:
-    """It attends to nothing: the weighted sum of values is zero. There are no padding rows: R = N."""
+    """It attends to nothing: the weighted sum of values is zero. `padded`: whether padding rows are queries in the
+    cause encoders; here there are none, R = N.
+    """
 
-    def queries(self, group: Group) -> Tensor:
-        """Packed rows (b, Q) of the queries of a cause encoder."""
-        return group.row_at
-
-    def results(self, packing: Packing) -> Tensor:
-        """Result index (R,) of a cause encoder's queries."""
-        return packing.result
+    padded = False
 
     def with_padding(self, mapped: Tensor, at_position: Tensor) -> Tensor:
         """Mapped features (N, d), followed by what padding is mapped to `at_position`: none here."""
@@ -45,9 +42,11 @@ class Strict:
 
 class Released:
     """It attends uniformly to all L positions of the padded dialogue, later turns and padding included, since the
-    scores of the release are all -1e9 then. So padding passes through gates and cause encoders like any utterance, and outputs
-    depend on later turns and on the batch. `positions`: whether the network adds positions to the features.
+    scores of the release are all -1e9 then. So padding passes through gates and cause encoders like any utterance, and
+    outputs depend on later turns and on the batch. `positions`: whether the network adds positions to the features.
     """
+
+    padded = True
 
     def __init__(self, packing: Packing, positions: bool):
         n = packing.rows
@@ -55,15 +54,8 @@ class Released:
         # each of these is mapped and gated once, behind the N real rows, and then put to all its places.
         behind = packing.position[n:] if positions else torch.zeros_like(packing.position[n:])
         self._source = torch.cat([torch.arange(n, device=behind.device), n + behind])  # (R,)
-        self._row_at, self._uniform = packing.row_at, packing.uniform
-
-    def queries(self, group: Group) -> Tensor:
-        """As in `Strict`."""
-        return group.padded_row_at
-
-    def results(self, packing: Packing) -> Tensor:
-        """As in `Strict`."""
-        return packing.padded_result
+        at = torch.arange(packing.longest, device=behind.device)
+        self._row_at, self._uniform = packing.row_at, (at < packing.sizes[0]) / packing.sizes[0]  # 0 where surplus
 
     def with_padding(self, mapped: Tensor, at_position: Tensor) -> Tensor:
         """As in `Strict`: (N + L, d), or without positions (N + 1, d)."""
@@ -85,9 +77,4 @@ class Released:
             per_head = layer.value.weight.view(layer.heads, -1, mixed.shape[2])  # (heads, head width, m)
             return (mixed.transpose(0, 1) @ per_head.transpose(1, 2)).transpose(0, 1).flatten(1)
         turns = context.index_select(0, self._row_at.flatten()).view(-1, longest, context.shape[1])
-        return layer.value(uniform @ turns).index_select(0, dialogue)
-
-
-def empty_history(rule: str, packing: Packing, positions: bool) -> Strict | Released:
-    """The rule called "strict" or "released" for a batch."""
-    return Released(packing, positions) if rule == "released" else Strict()
+        return linear(uniform @ turns, layer.value).index_select(0, dialogue)

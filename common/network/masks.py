@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from common.batching.packing import NoHistory, Packing
-from common.network.empty_history import Released, Strict, empty_history
+from common.batching.packing import Packing
+from common.network.empty_history import Released, Strict
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ def history_masks(packing: Packing, speaker: Tensor, rule: str, positions: bool)
     H: keys that are no padding and not later than the query. S: H, same speaker, not the query itself. C: H and another
     speaker. `rule`: of empty history, "released", where padding rows are queries under H too, or "strict".
     """
-    empty = empty_history(rule, packing, positions)
+    empty = Released(packing, positions) if rule == "released" else Strict()
     history, self_party, cross_party = [], [], []
     for group in packing.groups:
-        queries = empty.queries(group)
+        queries = group.padded_row_at if empty.padded else group.row_at
         at = torch.arange(queries.shape[1], device=speaker.device)
         keys = at[: group.row_at.shape[1]]
         real = (keys < group.length[:, None])[:, None]  # (b, 1, n)
@@ -71,14 +71,11 @@ def history_masks(packing: Packing, speaker: Tensor, rule: str, positions: bool)
         history.append(Grid(queries, group.row_at, bias_of(real & (at[:, None] >= keys))))
         self_party.append(Grid(group.row_at, group.row_at, bias_of(earlier & same)))
         cross_party.append(Grid(group.row_at, group.row_at, bias_of(earlier & ~same)))
-
-    def of_party(grids: list[Grid], without: NoHistory) -> History:
-        return History(packing.rows, grids, without.result, empty, without.dialogue)
-
+    n, no_self, no_cross = packing.rows, packing.no_self, packing.no_cross
     return Masks(
-        History(packing.rows, history, empty.results(packing), empty),
-        of_party(self_party, packing.no_self),
-        of_party(cross_party, packing.no_cross),
+        History(n, history, packing.padded_result if empty.padded else packing.result, empty),
+        History(n, self_party, no_self.result, empty, no_self.dialogue),
+        History(n, cross_party, no_cross.result, empty, no_cross.dialogue),
     )
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from common.batching.batches import Batch
 from common.errors import InputError
-from common.network.attention import AttentionLayer
+from common.network.attention import AttentionLayer, sinusoid
 from common.network.ecerc import ECERC
 from common.network.empty_history import Strict
 from common.network.masks import Grid, History, Masks, bias_of
@@ -117,7 +117,10 @@ class Live:
 
         network, count = self.network, torch.arange(len(ids), device=self._device)
         batch = Batch(features, label=None, speaker=None, rows=None, packing=_Turns(len(ids), count))
-        table = network.positions(torch.from_numpy(position)).to(self._device) if network.settings.positions else None
+        table = None
+        if network.settings.positions:
+            table = sinusoid(torch.from_numpy(position), network.evidence_width, network.position_columns)
+            table = table.to(self._device)
         masks = self._masks([(turns[name], now[name]) for name in now], rows)
         log_prob = network.decide(*network.encode(batch, masks, table)).log_prob
         self._conversations |= now

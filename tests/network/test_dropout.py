@@ -50,3 +50,16 @@ def test_gradient_is_the_mask():
     y = Dropout()(x, 0.3, True)
     y.sum().backward()
     torch.testing.assert_close(x.grad * x, y)
+
+
+def test_whole_vectors_and_a_residual():
+    x, residual = torch.randn(2, 1000, 3)
+    dropout = Dropout()
+    dropout.seed(5, CPU)
+    dropped = dropout(x, 0.4, True, vectors=True)
+    kept = dropped.abs().sum(1) > 0
+    assert 0.5 < kept.double().mean() < 0.7
+    torch.testing.assert_close(dropped, torch.where(kept[:, None], x / 0.6, 0.0), rtol=1e-4, atol=0)
+    dropout.seed(5, CPU)
+    torch.testing.assert_close(dropout(x, 0.4, True, vectors=True, residual=residual), residual + dropped)
+    assert torch.equal(dropout(x, 0.4, False, residual=residual), residual + x)

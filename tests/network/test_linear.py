@@ -1,8 +1,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.nn import Linear
 
-from common.network.linear import Linear, feed_forward, linear
+from common.network.linear import linear
 
 
 @pytest.mark.parametrize("rows", [0, 1, 50])
@@ -14,7 +15,7 @@ def test_values_and_gradients_are_those_of_torch(rows, bias):
     inputs = [wide, *part.parameters()]
     upstream = torch.randn(rows, 7)
     for x in (wide[:, :20], wide[:, 5:25]):  # not contiguous
-        found, expected = part(x), F.linear(x, part.weight, part.bias)
+        found, expected = linear(x, part), F.linear(x, part.weight, part.bias)
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
         ours, theirs = (torch.autograd.grad(y, inputs, upstream) for y in (found, expected))
         for a, b in zip(ours, theirs, strict=True):
@@ -22,18 +23,18 @@ def test_values_and_gradients_are_those_of_torch(rows, bias):
 
 
 def test_other_precisions_are_left_to_torch():
-    x, weight = torch.randn(4, 3).double(), torch.randn(2, 3).double()
-    torch.testing.assert_close(linear(x, weight), x @ weight.T, rtol=1e-12, atol=0)
+    x, part = torch.randn(4, 3).double(), Linear(3, 2, bias=False).double()
+    torch.testing.assert_close(linear(x, part), x @ part.weight.T, rtol=1e-12, atol=0)
     with torch.autocast("cpu", torch.bfloat16):
-        assert linear(x.float(), weight.float()).dtype == torch.bfloat16
+        assert linear(x.float(), part.float()).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("rows", [0, 1, 50])
-def test_feed_forward_values_and_gradients_are_those_of_torch(rows):
+def test_a_second_map_after_a_relu_values_and_gradients_are_those_of_torch(rows):
     torch.manual_seed(0)
     x, parts = torch.randn(rows, 20, requires_grad=True), [Linear(20, 30), Linear(30, 7)]
     inputs = [x, *(p for part in parts for p in part.parameters())]
-    found = feed_forward(x, *parts)
+    found = linear(x, parts[0], then=parts[1])
     inner = F.relu(F.linear(x, parts[0].weight, parts[0].bias))
     expected = F.linear(inner, parts[1].weight, parts[1].bias)
     assert rows == 0 or (inner == 0).any()
@@ -48,7 +49,16 @@ def test_feed_forward_values_and_gradients_are_those_of_torch(rows):
 def test_weights_of_one_row_or_column_are_left_to_torch(shape, monkeypatch):
     """oneDNN damages the heap with these, if only after thousands of products, and training then crashes anywhere."""
     monkeypatch.setattr(torch.Tensor, "to_mkldnn", None)
-    x, weight = torch.randn(4, shape[1]), torch.randn(shape)
-    torch.testing.assert_close(linear(x, weight), x @ weight.T)
-    parts = Linear(1, 8), Linear(8, 1)
-    torch.testing.assert_close(feed_forward(x[:, :1].contiguous(), *parts), parts[1](parts[0](x[:, :1]).relu()))
+    x, part = torch.randn(4, shape[1]), Linear(shape[1], shape[0])
+    torch.testing.assert_close(linear(x, part), part(x))
+    for inner in (1, 8):  # weights of one column or row in either of the two
+        parts = Linear(shape[1], inner), Linear(inner, 1)
+        torch.testing.assert_close(linear(x, parts[0], then=parts[1]), parts[1](parts[0](x).relu()))
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_several_maps_side_by_side(bias):
+    x, parts = torch.randn(5, 4), [Linear(4, n, bias=bias) for n in (3, 2)]
+    torch.testing.assert_close(linear(x, *parts), torch.cat([part(x) for part in parts], 1))
+    without = torch.cat([x @ part.weight.T for part in parts], 1)
+    torch.testing.assert_close(linear(x, *parts, bias=False), without)
