@@ -56,8 +56,8 @@ class AttentionLayer(nn.Module):
 
     def _grids(self, rows, context, history):
         """Of each grid queries (b, heads, Q, head width), keys and values (b, heads, n, head width), and the bias."""
-        query = linear(rows, self.query)
-        both = linear(context[: history.rows], self.key, self.value)
+        real, query = context[: history.rows], linear(rows, self.query)
+        both = linear(real, self.key, self.value)
         key, value = (both if history.cache is None else history.cache(self, both)).chunk(2, 1)
         for grid in history.grids:
             parts = ((query, grid.query), (key, grid.key), (value, grid.key))

@@ -158,10 +158,10 @@ class ECERC(nn.Module):
                 "self_event": (text, None, causes.event),
                 "cross_event": (text, masks.cross_party, causes.event),
             }
-            attended = {route: self.get_submodule(route)(*look_at[route]) for route in self.routes}
-            candidates = {
-                route: x if route.endswith("emotion") else torch.cat([x, rest], 1) for route, x in attended.items()
-            }
+            attended, candidates = {}, {}
+            for route in self.routes:
+                attended[route] = x = self.get_submodule(route)(*look_at[route])
+                candidates[route] = x if route.endswith("emotion") else torch.cat([x, rest], 1)
 
             # Feature gating, eq. 14: one gate for the two emotion candidates, one for the two event candidates
             gates, gated = {}, []

@@ -174,12 +174,16 @@ class Live:
     def _checked(self, features, count):
         """The features that the network uses as tensors, None for the others."""
         network = self.network
-        used = (*network.settings.modalities_in_use, *(["event"] if network.event_map else []))
+        used = (*network.modalities, *(["event"] if network.event_map else []))
+        if unknown := [name for name in features if name not in network.widths]:
+            raise InputError(
+                f"live conversations: features {', '.join(unknown)}; expected some of {', '.join(network.widths)}"
+            )
         for name in used:
-            found, expected = tuple(np.shape(features.get(name))), (count, network.widths[name])
-            if found != expected:
+            shape, expected = tuple(np.shape(features.get(name))), (count, network.widths[name])
+            if shape != expected:
                 raise InputError(
-                    f"live conversations: {name} has shape {found}; expected {expected}, a row for each utterance"
+                    f"live conversations: {name} has shape {shape}; expected {expected}, a row for each utterance"
                 )
         return {name: torch.as_tensor(features[name], dtype=torch.float32, device=self._device) for name in used}
 

@@ -204,12 +204,13 @@ def test_what_does_not_fit_is_named_and_changes_nothing(monkeypatch):
         (["a"], swapped, r"audio has shape \(1, 5\); expected \(1, 7\)"),
         (["a"], good | {"event": None}, r"event has shape \(\); expected \(1, 10\)"),
         (["a"], good | {"text": good["text"][0]}, r"text has shape \(12,\); expected \(1, 12\)"),
+        (["a"], good | {"sound": good["audio"]}, "features sound; expected some of text, event, audio, visual"),
     ):
         with pytest.raises(InputError, match=message) as error:
             live(["d0"], speakers, **features)
         assert "\n" not in str(error.value)
     with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):  # half way through the network
-        patch.setattr(live.network.classifier, "forward", lambda x: 1 / 0)
+        patch.setattr(live.network, "classify", lambda gated: 1 / 0)
         feed(live, corpus, [4, 5, 6])
     assert live.lengths == {"d0": 2}
     close(fed(live, corpus, [[2], [3, 4], list(range(5, 9))])[2:], expected[2:])
