@@ -1,6 +1,6 @@
 """Times this implementation against a plain one and against the bound that the arithmetic sets.
 
-`python -m benchmarks` writes random files of the released sizes (`conversations.py`) to a temporary folder, and
+`python -m common benchmark` writes random files of the released sizes (`conversations.py`) to a temporary folder, and
 takes some minutes. Whatever is compared alternates in one process, and ratios are taken pair by pair; loading, whole
 runs and long conversations are measured in processes of their own.
 """
@@ -20,6 +20,7 @@ import torch
 from benchmarks import conversations, plain
 from benchmarks.bound import floating_point_operations, matrix_rate
 from common.batching.batches import Batches
+from common.commands.benchmark import PARTS, add_arguments
 from common.data import DATASETS
 from common.data.load import load_corpus
 from common.environment import choose_device, describe, keep_memory
@@ -31,25 +32,22 @@ from common.training.loss import class_weights
 from common.training.run import build_network
 from tests.small import random_corpus
 
-ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("load", "epoch", "length", "run")
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", nargs="+", choices=sorted(DATASETS), default=sorted(DATASETS))
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure (default: all)")
-    parser.add_argument("--repetitions", type=int, default=5, help="of each measurement (default: 5)")
-    parser.add_argument("--threads", type=int, default=1, help="threads for epochs and evaluation (default: 1)")
-    parser.add_argument("--epochs", type=int, default=3, help="of each seed in the runs compared (default: 3)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
-    parser.add_argument("--data-dir", type=Path, help="keep the generated files here, or find them there")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to this file")
+    add_arguments(parser)
     parser.add_argument("--inner", nargs="+", help=argparse.SUPPRESS)  # one measurement in a process of its own
     arguments = parser.parse_args()
     if arguments.inner:
         print(json.dumps(_inner(*arguments.inner)))
-        return
+    else:
+        measure_all(arguments)
+
+
+def measure_all(arguments: argparse.Namespace) -> None:
+    """Measure as the `arguments` of `common.commands.benchmark` say."""
     with tempfile.TemporaryDirectory() as folder:
         folder = arguments.data_dir or Path(folder)
         found = {"machine": describe(), "device": str(choose_device(arguments.device)), "threads": arguments.threads}

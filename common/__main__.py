@@ -2,32 +2,37 @@
 
 import importlib
 import sys
+from collections.abc import Sequence
 
-COMMANDS = {  # name to module, and what it does
-    "obtain": ("common.release.obtain", "download the authors' feature files and checkpoints"),
-    "verify": ("common.release.verify", "say what feature files hold, beside what was published"),
-    "build": ("common.commands.build", "make a dataset of your own conversations"),
-    "synthetic": ("common.data.synthetic", "write synthetic conversations as feature files"),
-    "experiments": ("common.commands.experiments", "train and report the paper's tables; compare results"),
-    "case-study": ("common.commands.case_study", "draw one utterance, its causes and its gates"),
-    "benchmark": ("benchmarks.__main__", "measure speed and memory"),
-    "environment": ("common.environment", "print this machine and the versions of packages"),
+from common.commands.parser import OneLineParser, run_command
+
+COMMANDS = {
+    "obtain": "download the authors' feature files and checkpoints",
+    "verify": "say what feature files hold, beside what was published",
+    "build": "make a dataset of your own conversations",
+    "synthetic": "write synthetic conversations as feature files",
+    "experiments": "train and report the paper's tables; compare results",
+    "case-study": "draw one utterance, its causes and its gates",
+    "benchmark": "measure speed and memory",
+    "environment": "print this machine and the versions of packages",
 }
 
 
-def main() -> None:
-    """Run the command that the command line names; without one, list them."""
-    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the command that `words` name, by default the command line; without one, list the commands."""
+    name, *words = (sys.argv[1:] if words is None else words) or ["--help"]
     if name in ("-h", "--help"):
         print("usage: python -m common COMMAND [--help]\n")
-        print("\n".join(f"  {command:<13}{what}" for command, (_, what) in COMMANDS.items()))
+        print("\n".join(f"  {command:<13}{what}" for command, what in COMMANDS.items()))
         return
     if name not in COMMANDS:
-        sys.exit(f"python -m common: no command {name!r}; expected one of {', '.join(COMMANDS)}")
-    from common.errors import run_script
-
-    del sys.argv[1]
-    run_script(importlib.import_module(COMMANDS[name][0]).main, name)
+        print(f"python -m common: error: no command {name!r}; expected one of {', '.join(COMMANDS)}", file=sys.stderr)
+        sys.exit(2)
+    command = importlib.import_module(f"common.commands.{name.replace('-', '_')}")
+    description, _, epilog = command.__doc__.partition("\n")
+    parser = OneLineParser(prog=f"python -m common {name}", description=description, epilog=epilog, allow_abbrev=False)
+    command.add_arguments(parser)
+    run_command(parser, command.run, name, words)
 
 
 if __name__ == "__main__":

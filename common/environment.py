@@ -1,4 +1,4 @@
-"""The machine and the packages that results are obtained with; `python -m common environment` prints them."""
+"""The machine and the packages that results are obtained with."""
 
 import ctypes
 import math
@@ -6,7 +6,6 @@ import os
 import platform
 import re
 import subprocess
-import sys
 from importlib import metadata
 
 import torch
@@ -108,8 +107,3 @@ def _driver():
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.split("\n")[0]
     except (OSError, subprocess.SubprocessError):
         return "none"
-
-
-def main() -> None:
-    """Print them."""
-    sys.stdout.write("".join(f"{name}: {value}\n" for name, value in describe().items()))

@@ -15,6 +15,10 @@ import yaml
 
 from common.errors import InputError, brief
 
+DEFAULT_DATA = Path(__file__).resolve().parents[1] / "data"
+DATASET_NAMES = ("IEMOCAP", "MELD")  # the released ones
+SPLITS = ("train", "valid", "test")
+FEATURES = ("text", "event", "audio", "visual")  # of an utterance
 MODALITIES = ("text", "audio", "visual")
 MODALITY_SETS = ("TAV", "TA", "TV", "AV", "T", "A", "V")  # Table 5; T text, A audio, V visual
 ROUTES = ("self_emotion", "cross_emotion", "self_event", "cross_event")  # from causes to candidates, in this order
@@ -94,14 +98,17 @@ class NetworkSettings:
             ("feature-gating", "feature_gate_inputs", "own"),
         ):
             if part in self.without and getattr(self, option) != default:
-                raise InputError(f"--without {part}: contradicts {option_name(option)}; give one of the two")
+                raise InputError(
+                    f"without {part}: contradicts {option} {getattr(self, option)}; give one of the two",
+                    ["without", option],
+                )
         events = [part for part in self.without if "event" in part]
         if events and "text" not in self.modalities_in_use:
             raise InputError(
-                f"--without {events[0]}: --modalities {self.modalities} has no events anyway; drop --without"
+                f"without {events[0]}: modalities {self.modalities} have no events anyway; leave it out", ["without"]
             )
         if not self.routes:
-            raise InputError("--without: leaves no attention to any cause; keep one of the four")
+            raise InputError("without: leaves no attention to any cause; keep one of the four", ["without"])
 
     @property
     def modalities_in_use(self) -> tuple[str, ...]:
@@ -160,7 +167,7 @@ _KINDS = {int: "a whole number", float: "a finite number", bool: "True or False"
 
 def _checked(f, value):
     """`value` converted to the type of field `f`. Raises InputError where that or its bounds are missed."""
-    name, rule = f"{f.name} ({option_name(f.name)})", f.metadata
+    name, rule = f.name, f.metadata
     if f.name in ("seeds", "without"):
         items = tuple(value) if isinstance(value, list | tuple) else (value,)
         if f.name == "seeds":
@@ -169,14 +176,14 @@ def _checked(f, value):
         else:
             good, expected = all(part in PARTS for part in items), f"different ones of {', '.join(PARTS)}, or none"
         if not good or len(set(items)) < len(items):
-            raise InputError(f"{name}: found {brief(value)}; expected {expected}")
+            raise InputError(f"{name}: found {brief(value)}; expected {expected}", [name])
         return items
     if f.type is float and type(value) is int:
         value = float(value)
     if type(value) is not f.type:
-        raise InputError(f"{name}: found {brief(value)}; expected {_KINDS[f.type]}")
+        raise InputError(f"{name}: found {brief(value)}; expected {_KINDS[f.type]}", [name])
     if rule["choices"] and value not in rule["choices"]:
-        raise InputError(f"{name}: found {brief(value)}; expected one of {', '.join(rule['choices'])}")
+        raise InputError(f"{name}: found {brief(value)}; expected one of {', '.join(rule['choices'])}", [name])
     if f.type in (int, float):
         bounds = (
             ("at least", operator.ge, "least"),
@@ -186,7 +193,7 @@ def _checked(f, value):
         bounds = [(words, holds, rule[key]) for words, holds, key in bounds if rule[key] is not None]
         if not math.isfinite(value) or not all(holds(value, bound) for _, holds, bound in bounds):
             expected = " and ".join(f"{words} {bound}" for words, _, bound in bounds)
-            raise InputError(f"{name}: found {brief(value)}; expected {_KINDS[f.type]}, {expected}")
+            raise InputError(f"{name}: found {brief(value)}; expected {_KINDS[f.type]}, {expected}", [name])
     return value
 
 
@@ -199,42 +206,11 @@ def build(kind: type[Settings], values: dict[str, Any], where: object) -> Settin
     return kind(**values)
 
 
-def option_name(name: str) -> str:
-    """The command line option of a hyperparameter: `batch_size` is `--batch-size`."""
-    return "--" + name.replace("_", "-")
-
-
 class OneLineParser(argparse.ArgumentParser):
     """An argument parser whose errors are InputErrors: one line, exit status 2."""
 
     def error(self, message):
         raise InputError(f"{message}; see --help")
-
-
-def add_options(parser: argparse.ArgumentParser, kind: type[NetworkSettings], values: dict[str, Any]) -> None:
-    """Give `parser` an option for each hyperparameter of `kind` named in `values`, which holds the defaults."""
-    group = parser.add_argument_group("hyperparameters (defaults stand at the top of the script)")
-    for f in fields(kind):
-        if f.name not in values:
-            continue
-        option, text = option_name(f.name), f"{f.metadata['help']} (default: {words(values[f.name])})"
-        if f.type is bool:
-            how = {"action": argparse.BooleanOptionalAction}
-        elif f.name == "seeds":
-            how = {"type": int, "nargs": "+", "metavar": "SEED"}
-        elif f.name == "without":
-            how = {"nargs": "*", "choices": PARTS, "metavar": "PART"}
-            text = text.replace("(Table 4)", f"(Table 4), of {', '.join(PARTS)}")
-        else:
-            how = {"type": f.type, "choices": f.metadata["choices"]}
-            if not how["choices"]:
-                how["metavar"] = f.type.__name__.upper()
-        group.add_argument(option, default=argparse.SUPPRESS, help=text.replace("%", "%%"), **how)
-
-
-def given_options(arguments: argparse.Namespace, kind: type[NetworkSettings]) -> dict[str, Any]:
-    """The hyperparameters of `kind` that were given on the command line, as a dict."""
-    return {f.name: getattr(arguments, f.name) for f in fields(kind) if hasattr(arguments, f.name)}
 
 
 def words(value: Any) -> str:

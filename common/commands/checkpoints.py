@@ -4,9 +4,10 @@ from dataclasses import fields
 from pathlib import Path
 
 from common.commands.options import short_path
+from common.commands.parser import option_name
 from common.data import DATASETS
 from common.errors import InputError
-from common.settings import EvaluationSettings, build, option_name, read_yaml, words
+from common.settings import EvaluationSettings, build, read_yaml, words
 from common.training.folder import RESULTS, SETTINGS, checkpoint_name, classes_of
 
 RELEASED = [checkpoint_name(index) for index in range(3)]

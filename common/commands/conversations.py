@@ -4,11 +4,12 @@ from argparse import Namespace
 from dataclasses import replace
 
 from common.commands.options import short_path
+from common.commands.parser import option_name
 from common.data.corpus import SPLITS, Corpus
 from common.data.load import load_corpus
 from common.data.own import read_own
 from common.errors import InputError
-from common.settings import MODALITIES, EvaluationSettings, TrainingSettings, option_name
+from common.settings import MODALITIES, EvaluationSettings, TrainingSettings
 
 
 def own_corpus(arguments: Namespace) -> Corpus | None:

@@ -1,40 +1,37 @@
-"""The tables of the paper: `run` trains what they need, `plan` lists it, `report` makes them, `compare` two results."""
+"""Trains and reports the tables of the paper.
+
+`run` trains what they need, `plan` lists it, `report` makes them, `compare` shows two results side by side.
+"""
 
 import argparse
 from pathlib import Path
 
-from common.data import DATASETS
-from common.data.load import DEFAULT_DATA, load_corpus
+from common.commands.parser import OneLineParser
 from common.errors import InputError
-from common.experiments.compare import compare
-from common.experiments.report import write_about, write_report
-from common.experiments.sweep import Data, check_finished, planned, remove_parts, seconds_left
 from common.experiments.variants import TABLES
-from common.experiments.workers import BACKENDS, default_jobs, in_words, train_all
-from common.files import locked
-from common.reporting.paper import paper_scores
-from common.settings import OneLineParser
+from common.settings import DATASET_NAMES, DEFAULT_DATA
 
-PROGRAM = "python -m common experiments"
+BACKENDS = ("loky", "dask")
 
 
-def main() -> None:
-    """Do what the command line says."""
-    parser = OneLineParser(prog=PROGRAM, description=__doc__, allow_abbrev=False)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The subcommands and their arguments."""
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=OneLineParser)
 
-    run = commands.add_parser("run", help="train what the tables need and is not finished", allow_abbrev=False)
-    _add_choice(run)
-    run.add_argument("--device", default="auto", metavar="DEVICE", help="as in the scripts (default: auto)")
-    run.add_argument(
+    train = commands.add_parser("run", help="train what the tables need and is not finished", allow_abbrev=False)
+    _add_choice(train)
+    train.add_argument("--device", default="auto", metavar="DEVICE", help="as in the scripts (default: auto)")
+    train.add_argument(
         "--jobs",
         type=int,
         metavar="N",
         help="runs at a time (default: as cores and memory allow, or one per GPU)",
     )
-    run.add_argument("--backend", choices=BACKENDS, default="loky", help="processes here, or a cluster (default: loky)")
-    run.add_argument("--scheduler", metavar="ADDRESS", help="of Dask, such as tcp://10.0.0.1:8786")
-    run.set_defaults(command=_run)
+    train.add_argument(
+        "--backend", choices=BACKENDS, default="loky", help="processes here, or a cluster (default: loky)"
+    )
+    train.add_argument("--scheduler", metavar="ADDRESS", help="of Dask, such as tcp://10.0.0.1:8786")
+    train.set_defaults(command=_run)
 
     plan = commands.add_parser("plan", help="list the runs, which are finished, and the time left", allow_abbrev=False)
     _add_choice(plan)
@@ -48,21 +45,23 @@ def main() -> None:
 
     report = commands.add_parser("report", help="write the tables, into DIR/report", allow_abbrev=False)
     report.add_argument("sweep", type=Path, metavar="DIR", help="folder of the sweep; replaces an older report")
-    report.set_defaults(command=lambda arguments: print(f"wrote {write_report(arguments.sweep)}"))
+    report.set_defaults(command=_report)
 
     pair = commands.add_parser("compare", help="two results side by side, with a paired test", allow_abbrev=False)
     for name in ("a", "b"):
         pair.add_argument(name, metavar=name.upper(), help="folder of a run, or with seed_* folders; or paper")
-    pair.set_defaults(command=lambda arguments: print(compare(arguments.a, arguments.b).markdown()))
+    pair.set_defaults(command=_compare)
 
-    arguments = parser.parse_args()
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run the subcommand."""
     arguments.command(arguments)
 
 
 def _add_choice(parser: argparse.ArgumentParser) -> None:
     """The options that say which runs are meant."""
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the sweep")
-    parser.add_argument("--datasets", nargs="+", choices=sorted(DATASETS), default=sorted(DATASETS), metavar="NAME")
+    parser.add_argument("--datasets", nargs="+", choices=DATASET_NAMES, default=list(DATASET_NAMES), metavar="NAME")
     parser.add_argument(
         "--tables", nargs="+", choices=list(TABLES), default=list(TABLES), metavar="TABLE", help=", ".join(TABLES)
     )
@@ -74,6 +73,11 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
 
 def _chosen(arguments):
     """The runs that are meant, those of them that are finished, and the data."""
+    from common.data.load import load_corpus
+    from common.experiments.sweep import Data, check_finished, planned
+    from common.experiments.workers import default_jobs
+    from common.reporting.paper import paper_scores
+
     runs = planned(arguments.datasets, arguments.tables, arguments.seeds, arguments.epochs)
     if not runs:
         raise InputError(f"--tables {' '.join(arguments.tables)}: not of {' '.join(arguments.datasets)}")
@@ -95,6 +99,11 @@ def _chosen(arguments):
 def _run(arguments):
     if (arguments.backend == "dask") != (arguments.scheduler is not None):
         raise InputError("--backend dask and --scheduler ADDRESS go together; give both or neither")
+    from common.experiments.report import write_about
+    from common.experiments.sweep import remove_parts
+    from common.experiments.workers import train_all
+    from common.files import locked
+
     output = arguments.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
     with locked(output / ".lock", f"--output {arguments.output}: a sweep is at work there; wait, or use another"):
@@ -120,13 +129,28 @@ def _run(arguments):
             remove_parts(output)
         if problems:
             raise InputError(f"{len(problems)} of {len(runs)} runs could not be done; the first: {problems[0]}")
-        print(f"All {len(runs)} runs are finished; next: {PROGRAM} report {arguments.output}")
+        print(f"All {len(runs)} runs are finished; next: python -m common experiments report {arguments.output}")
 
 
 def _plan(arguments):
+    from common.experiments.sweep import seconds_left
+    from common.experiments.workers import in_words
+
     runs, finished, _, jobs, _ = _chosen(arguments)
     for run in runs:
         print(f"{'done' if run in finished else '-':>4}  {run.name}")
     pending = [run for run in runs if run not in finished]
     left = in_words(seconds_left(finished, pending, arguments.output, jobs))
     print(f"{len(runs)} runs, {len(finished)} finished; {left} left with {jobs} at a time")
+
+
+def _report(arguments):
+    from common.experiments.report import write_report
+
+    print(f"wrote {write_report(arguments.sweep)}")
+
+
+def _compare(arguments):
+    from common.experiments.compare import compare
+
+    print(compare(arguments.a, arguments.b).markdown())

@@ -1,33 +1,13 @@
 """What `inference.py` of a dataset does."""
 
+import argparse
 import os
 from pathlib import Path
 
-import pandas as pd
-import torch
-
-from common.batching.batches import Batches
-from common.commands.checkpoints import find_checkpoints, trained_settings
-from common.commands.conversations import check_own, corpus_of, own_corpus
-from common.commands.options import script_parser, short_path
-from common.commands.report import Report
-from common.data import DATASETS
-from common.data.corpus import SPLITS
-from common.data.load import require_files
-from common.environment import allow_tf32, choose_device, device_name, keep_memory
-from common.errors import InputError, run_script
-from common.evaluation.calibration import with_temperature
-from common.evaluation.evaluate import evaluate
-from common.evaluation.metrics import scores
-from common.evaluation.predictions import prediction_rows
-from common.evaluation.temperature import temperature_of
-from common.files import atomic
-from common.release.checkpoint import load_released
-from common.reporting.analysis import ensemble_scores
-from common.reporting.paper import paper_scores
-from common.reporting.tables import checkpoint_table, confidence_line, ensemble_line, summary_table
-from common.settings import EvaluationSettings, add_options, build, given_options
-from common.training.run import build_network
+from common.commands.options import add_common_options, add_options, given_options, short_path
+from common.commands.parser import OneLineParser, run_command
+from common.errors import InputError
+from common.settings import SPLITS, EvaluationSettings, build
 
 
 def inference(dataset: str, folder: str | Path, hyperparameters: dict) -> None:
@@ -35,14 +15,14 @@ def inference(dataset: str, folder: str | Path, hyperparameters: dict) -> None:
 
     `hyperparameters`: the values at the top of the script, names of EvaluationSettings; each becomes an option.
     """
-    run_script(lambda: _inference(dataset, Path(folder), hyperparameters), "inference.py")
+    description = f"Evaluate checkpoints of ECERC on {dataset}, each by itself, then mean and spread."
+    parser = OneLineParser(description=description, allow_abbrev=False)
+    _add_arguments(parser, dataset, hyperparameters)
+    run_command(parser, lambda arguments: _run(dataset, Path(folder), hyperparameters, arguments), "inference.py")
 
 
-def _inference(dataset, folder, hyperparameters):
-    build(EvaluationSettings, hyperparameters, "inference.py")  # what the user edited is checked first
-    parser = script_parser(
-        dataset, f"Evaluate checkpoints of ECERC on {dataset}, each by itself, then mean and spread."
-    )
+def _add_arguments(parser: argparse.ArgumentParser, dataset: str, hyperparameters: dict) -> None:
+    add_common_options(parser, f"{dataset.lower()}/")
     parser.add_argument(
         "--checkpoints",
         type=Path,
@@ -66,7 +46,32 @@ def _inference(dataset, folder, hyperparameters):
         help="write a page about all this, DIR/report.html, to be opened in a browser",
     )
     add_options(parser, EvaluationSettings, hyperparameters)
-    arguments = parser.parse_args()
+
+
+def _run(dataset, folder, hyperparameters, arguments):
+    build(EvaluationSettings, hyperparameters, "inference.py")  # what the user edited is checked first
+    import pandas as pd
+    import torch
+
+    from common.batching.batches import Batches
+    from common.commands.checkpoints import find_checkpoints, trained_settings
+    from common.commands.conversations import check_own, corpus_of, own_corpus
+    from common.commands.report import Report
+    from common.data import DATASETS
+    from common.data.load import require_files
+    from common.environment import allow_tf32, choose_device, device_name, keep_memory
+    from common.evaluation.calibration import with_temperature
+    from common.evaluation.evaluate import evaluate
+    from common.evaluation.metrics import scores
+    from common.evaluation.predictions import prediction_rows
+    from common.evaluation.temperature import temperature_of
+    from common.files import atomic
+    from common.release.checkpoint import load_released
+    from common.reporting.analysis import ensemble_scores
+    from common.reporting.paper import paper_scores
+    from common.reporting.tables import checkpoint_table, confidence_line, ensemble_line, summary_table
+    from common.training.run import build_network
+
     device = choose_device(arguments.device)
     target = arguments.predictions
     if target:

@@ -1,21 +1,23 @@
-"""What the train and inference scripts share: common options, and where things lie."""
+"""Options that commands share, and paths as they are printed."""
 
+import argparse
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
-from common.data.load import DEFAULT_DATA
-from common.settings import OneLineParser
+from common.commands.parser import option_name
+from common.settings import DEFAULT_DATA, PARTS, NetworkSettings, words
 
 
-def script_parser(dataset: str, description: str) -> OneLineParser:
-    """A parser with the options that all scripts have."""
-    parser = OneLineParser(description=description, allow_abbrev=False)
+def add_common_options(parser: argparse.ArgumentParser, data: str) -> None:
+    """The options of all commands that run a network. `data`: what lies in the data folder, such as "meld/"."""
     parser.add_argument(
         "--data-dir",
         type=Path,
         default=DEFAULT_DATA,
         metavar="DIR",
-        help=f"folder that holds {dataset.lower()}/ with the feature files, or own conversations as python -m "
-        "common.commands.build writes them (default: data/ of the repository)",
+        help=f"folder that holds {data} with the feature files, or own conversations as `python -m common build` "
+        "writes them (default: data/ of the repository)",
     )
     parser.add_argument(
         "--synthetic", action="store_true", help="use generated conversations instead of the feature files"
@@ -27,7 +29,35 @@ def script_parser(dataset: str, description: str) -> OneLineParser:
         help="auto (CUDA where there is one, else CPU), cpu, cuda, cuda:N or mps (default: auto)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace results that are already there")
-    return parser
+
+
+def add_options(parser: argparse.ArgumentParser, kind: type[NetworkSettings], values: dict[str, Any] | None) -> None:
+    """Give `parser` an option for each hyperparameter of `kind`; only for those in `values`, which holds the defaults,
+    unless that is None.
+    """
+    group = parser.add_argument_group("hyperparameters (defaults stand at the top of the script)")
+    for f in fields(kind):
+        if values is not None and f.name not in values:
+            continue
+        option, text = option_name(f.name), f.metadata["help"]
+        text += f" (default: {words(values[f.name])})" if values is not None else ""
+        if f.type is bool:
+            how = {"action": argparse.BooleanOptionalAction}
+        elif f.name == "seeds":
+            how = {"type": int, "nargs": "+", "metavar": "SEED"}
+        elif f.name == "without":
+            how = {"nargs": "*", "choices": PARTS, "metavar": "PART"}
+            text = text.replace("(Table 4)", f"(Table 4), of {', '.join(PARTS)}")
+        else:
+            how = {"type": f.type, "choices": f.metadata["choices"]}
+            if not how["choices"]:
+                how["metavar"] = f.type.__name__.upper()
+        group.add_argument(option, default=argparse.SUPPRESS, help=text.replace("%", "%%"), **how)
+
+
+def given_options(arguments: argparse.Namespace, kind: type[NetworkSettings]) -> dict[str, Any]:
+    """The hyperparameters of `kind` that were given on the command line, as a dict."""
+    return {f.name: getattr(arguments, f.name) for f in fields(kind) if hasattr(arguments, f.name)}
 
 
 def short_path(path: str | Path) -> str:

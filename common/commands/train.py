@@ -1,20 +1,13 @@
 """What `train.py` of a dataset does."""
 
+import argparse
 import time
 from pathlib import Path
 
-import pandas as pd
-
-from common.commands.conversations import corpus_of, fitted, own_corpus
-from common.commands.options import script_parser, short_path
-from common.environment import allow_tf32, choose_device, device_name, keep_memory, versions
-from common.errors import InputError, run_script
-from common.reporting.figures import curves_figure, save_figure
-from common.reporting.paper import paper_scores
-from common.reporting.tables import summary_table
-from common.settings import TrainingSettings, add_options, build, given_options, option_name
-from common.training.folder import CURVES, HISTORY, RESULTS, RunFolder, settings_to_resume
-from common.training.run import train_run
+from common.commands.options import add_common_options, add_options, given_options, short_path
+from common.commands.parser import OneLineParser, option_name, run_command
+from common.errors import InputError
+from common.settings import TrainingSettings, build
 
 
 def train(dataset: str, folder: str | Path, hyperparameters: dict) -> None:
@@ -22,14 +15,14 @@ def train(dataset: str, folder: str | Path, hyperparameters: dict) -> None:
 
     `hyperparameters`: the values at the top of the script, names of TrainingSettings; each becomes an option.
     """
-    run_script(lambda: _train(dataset, Path(folder), hyperparameters), "train.py")
+    description = f"Train ECERC on {dataset}: one network per seed, selected on validation, then tested."
+    parser = OneLineParser(description=description, allow_abbrev=False)
+    _add_arguments(parser, dataset, hyperparameters)
+    run_command(parser, lambda arguments: _run(dataset, Path(folder), hyperparameters, arguments), "train.py")
 
 
-def _train(dataset, folder, hyperparameters):
-    build(TrainingSettings, hyperparameters, "train.py")  # what the user edited is checked first
-    parser = script_parser(
-        dataset, f"Train ECERC on {dataset}: one network per seed, selected on validation, then tested."
-    )
+def _add_arguments(parser: argparse.ArgumentParser, dataset: str, hyperparameters: dict) -> None:
+    add_common_options(parser, f"{dataset.lower()}/")
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the run (default: runs/<time>)")
     parser.add_argument(
         "--initial-weights",
@@ -41,7 +34,20 @@ def _train(dataset, folder, hyperparameters):
         "--resume", type=Path, metavar="RUN", help="go on with a run that was stopped, with the settings it has"
     )
     add_options(parser, TrainingSettings, hyperparameters)
-    arguments = parser.parse_args()
+
+
+def _run(dataset, folder, hyperparameters, arguments):
+    build(TrainingSettings, hyperparameters, "train.py")  # what the user edited is checked first
+    import pandas as pd
+
+    from common.commands.conversations import corpus_of, fitted, own_corpus
+    from common.environment import allow_tf32, choose_device, device_name, keep_memory
+    from common.reporting.figures import curves_figure, save_figure
+    from common.reporting.paper import paper_scores
+    from common.reporting.tables import summary_table
+    from common.training.folder import CURVES, HISTORY, RESULTS, RunFolder
+    from common.training.run import train_run
+
     device, given = choose_device(arguments.device), given_options(arguments, TrainingSettings)
     if arguments.resume:
         settings, begun_on = _resumed(arguments, given, device)
@@ -90,6 +96,9 @@ def _resumed(arguments, given, device):
     extra += [option_name(name) for name in ("output", "initial_weights", "overwrite") if getattr(arguments, name)]
     if extra:
         raise InputError(f"--resume: goes on with what the run has; drop {', '.join(extra)}, or train anew")
+    from common.environment import device_name, versions
+    from common.training.folder import settings_to_resume
+
     settings, content = settings_to_resume(arguments.resume)
     arguments.synthetic, arguments.initial_weights = bool(content.get("synthetic")), content.get("initial_weights")
     for what, begun, here in (

@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 
 from common.errors import InputError
-from common.settings import MODALITIES
+from common.settings import FEATURES, SPLITS
 
-FEATURES = ("text", "event", *MODALITIES[1:])
-SPLITS = ("train", "valid", "test")
 SENTIMENTS = ["neutral", "positive", "negative"]
 
 

@@ -7,8 +7,8 @@ from common.data.cache import cached
 from common.data.corpus import Corpus
 from common.data.synthetic import synthetic_corpus
 from common.errors import InputError
+from common.settings import DEFAULT_DATA
 
-DEFAULT_DATA = Path(__file__).resolve().parents[2] / "data"
 _LINKS = "https://drive.google.com/drive/folders/1DGoPEBvMgMOge7u20wjKn6slYe4awyQi"
 
 

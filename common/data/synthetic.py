@@ -1,6 +1,6 @@
 """Synthetic conversations with planted evidence and causes, in the layout of the released files.
 
-`python -m common synthetic DIR` writes them as feature pickles. Two parties talk. In each dialogue a party has one
+Two parties talk. In each dialogue a party has one
 mood and one event, both drawn anew, different from those of the other party; every turn is of one kind:
 
 - `evidence`: text, audio and visual features show the speaker's mood, and that is the emotion of the turn.
@@ -14,15 +14,12 @@ The kind of each turn stands in `sentences`.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from common.data import DATASETS, iemocap, meld
 from common.data.corpus import FEATURES, Corpus, from_dialogues
-from common.errors import InputError
 from common.release.published import WIDTHS
-from common.settings import OneLineParser, option_name
 
 CAUSES = ("self_event", "cross_event", "self_emotion", "cross_emotion")
 SIZES = {"IEMOCAP": (108, 12, 31), "MELD": (480, 60, 120)}  # dialogues: train, valid, test
@@ -106,46 +103,3 @@ def _dialogue(rng, turns, classes, causes, evidence_share):
         mentioned[speaker] |= kind == "self_event"
         speaker = other if rng.random() < 0.7 else speaker
     return np.array(rows, np.int64).T
-
-
-def main() -> None:
-    """Write synthetic conversations as the command line says."""
-    parser = OneLineParser(prog="python -m common synthetic", description=__doc__.split("\n")[0])
-    parser.add_argument("folder", help="data folder to write to; the scripts read it with --data-dir", metavar="DIR")
-    parser.add_argument(
-        "--dataset", choices=sorted(SIZES), nargs="+", default=sorted(SIZES), help="layouts to write (default: both)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the random numbers (default: 0)")
-    parser.add_argument(
-        "--dialogues",
-        type=int,
-        nargs=3,
-        metavar=("TRAIN", "VALID", "TEST"),
-        help="how many dialogues (default: 108 12 31 for IEMOCAP, 480 60 120 for MELD)",
-    )
-    parser.add_argument(
-        "--turns",
-        type=int,
-        nargs=2,
-        metavar=("LEAST", "MOST"),
-        help="turns of a dialogue (default: 6 20 for IEMOCAP, 4 12 for MELD)",
-    )
-    for name in FEATURES:
-        parser.add_argument(
-            f"--{name}-width", type=int, metavar="WIDTH", help=f"width of the {name} features (default: as released)"
-        )
-    arguments = parser.parse_args()
-    for name, values in vars(arguments).items():
-        if name not in ("folder", "dataset") and values is not None and min(np.atleast_1d(values)) < (name != "seed"):
-            least = int(name != "seed")
-            raise InputError(f"{option_name(name)}: found {values}; expected whole numbers from {least}")
-    if arguments.turns and arguments.turns[0] > arguments.turns[1]:
-        raise InputError(f"--turns: found {arguments.turns}; expected the smaller number first")
-    for dataset in arguments.dataset:
-        widths = {name: getattr(arguments, f"{name}_width") or WIDTHS[dataset][name] for name in FEATURES}
-        corpus = synthetic_corpus(
-            dataset, seed=arguments.seed, sizes=arguments.dialogues, turns=arguments.turns, widths=widths
-        )
-        module = DATASETS[dataset]
-        module.write(corpus, Path(arguments.folder) / module.FOLDER)
-        print(f"wrote {', '.join(module.FILES)} to {Path(arguments.folder) / module.FOLDER}; {corpus.describe()}")

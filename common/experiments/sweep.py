@@ -20,7 +20,7 @@ from common.data.load import load_corpus
 from common.environment import allow_tf32, choose_device, keep_memory
 from common.errors import InputError
 from common.experiments.variants import TABLES, variant_hyperparameters
-from common.settings import TrainingSettings, build, option_name, read_yaml, words
+from common.settings import TrainingSettings, build, read_yaml, words
 from common.training.folder import HISTORY, SETTINGS
 from common.training.run import train_run
 
@@ -94,11 +94,14 @@ def check_finished(run: Run, output: Path, data: Data) -> bool:
         value, old = (list(v) if isinstance(v, tuple) else v for v in (value, there["hyperparameters"].get(key)))
         if old != value:
             raise InputError(
-                f"{folder}: trained with {option_name(key)} {words(old)}, now it is {words(value)}; use another "
-                "--output, or the values it was trained with"
+                f"{folder}: trained with {key} {words(old)}, now it is {words(value)}; use another folder, or the "
+                "values it was trained with",
+                ["output", key],
             )
     if there["sha256"] != expected["sha256"]:
-        raise InputError(f"{folder}: trained on other data files; use another --output, or the data it was trained on")
+        raise InputError(
+            f"{folder}: trained on other data files; use another folder, or the data it was trained on", ["output"]
+        )
     return True
 
 

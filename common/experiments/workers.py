@@ -15,7 +15,6 @@ from common.environment import choose_device, memory
 from common.errors import InputError
 from common.experiments.sweep import PART, Data, Run, seconds_left, seconds_taken, train_one
 
-BACKENDS = ("loky", "dask")
 GIB = 6  # of memory that a run on a CPU may come to take, see README
 
 
