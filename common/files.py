@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import yaml
 from filelock import FileLock, Timeout
 
 from common.errors import InputError
 
+LONGEST_YAML = 2**18  # characters
 HEAD = 4096  # bytes that `mistaken_for` needs
 
 
@@ -78,3 +80,31 @@ def mistaken_for(head: bytes) -> str | None:
         title = re.search(r"<title[^>]*>(.*?)</title>", text, re.S | re.I)
         return "a web page" + (f" ({' '.join(title[1].split())[:80]!r})" if title else "")
     return None
+
+
+class _Loader(yaml.SafeLoader):
+    aliases = 0
+
+    def compose_node(self, parent, index):
+        self.aliases += self.check_event(yaml.AliasEvent)
+        if self.aliases > 20:  # a few dozen can stand for billions of values
+            raise yaml.YAMLError("more than 20 aliases")
+        return super().compose_node(parent, index)
+
+
+def read_yaml(path: str | Path) -> dict:
+    """The mapping in YAML file `path`. Raises InputError where it is missing, huge, or holds something else."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read(LONGEST_YAML + 1)
+        if len(text) > LONGEST_YAML:
+            raise InputError(f"{path}: found more than {LONGEST_YAML} characters; expected settings; restore it")
+        content = yaml.load(text, _Loader)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{path}: not readable as YAML ({reason}); restore or remove it") from None
+    if not isinstance(content, dict):
+        raise InputError(
+            f"{path}: found {type(content).__name__}; expected a mapping of settings; restore or remove it"
+        )
+    return content

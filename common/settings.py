@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from common.errors import InputError, brief
 
 DEFAULT_DATA = Path(__file__).resolve().parents[1] / "data"
@@ -216,34 +214,3 @@ class OneLineParser(argparse.ArgumentParser):
 def words(value: Any) -> str:
     """A value of a hyperparameter as one gives it on the command line."""
     return (" ".join(map(str, value)) or "none") if isinstance(value, list | tuple) else str(value)
-
-
-class _Loader(yaml.SafeLoader):
-    aliases = 0
-
-    def compose_node(self, parent, index):
-        self.aliases += self.check_event(yaml.AliasEvent)
-        if self.aliases > 20:  # a few dozen can stand for billions of values
-            raise yaml.YAMLError("more than 20 aliases")
-        return super().compose_node(parent, index)
-
-
-def read_yaml(path: str | Path) -> dict:
-    """The mapping in YAML file `path`. Raises InputError where it is missing, huge, or holds something else."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read(_LONGEST_YAML + 1)
-        if len(text) > _LONGEST_YAML:
-            raise InputError(f"{path}: found more than {_LONGEST_YAML} characters; expected settings; restore it")
-        content = yaml.load(text, _Loader)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise InputError(f"{path}: not readable as YAML ({reason}); restore or remove it") from None
-    if not isinstance(content, dict):
-        raise InputError(
-            f"{path}: found {type(content).__name__}; expected a mapping of settings; restore or remove it"
-        )
-    return content
-
-
-_LONGEST_YAML = 2**18

@@ -2,7 +2,8 @@ import hashlib
 
 import pytest
 
-from common.files import atomic, sha256
+from common.errors import InputError
+from common.files import atomic, read_yaml, sha256
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
@@ -26,3 +27,10 @@ def test_nothing_is_to_be_seen_before_the_end(tmp_path):
         assert reader.read() == b"old"  # whoever is reading goes on reading one whole file
     assert path.read_bytes() == b"new"
     assert sha256(path) == hashlib.sha256(b"new").hexdigest()
+
+
+@pytest.mark.parametrize("content", ["- a\n- b\n", "a: [1\n", "\xff"])
+def test_a_yaml_file_that_is_no_mapping_is_named(tmp_path, content):
+    (tmp_path / "settings.yaml").write_bytes(content.encode("latin1"))
+    with pytest.raises(InputError, match=r"settings\.yaml"):
+        read_yaml(tmp_path / "settings.yaml")

@@ -7,7 +7,8 @@ from common.commands.options import short_path
 from common.commands.parser import option_name
 from common.data import DATASETS
 from common.errors import InputError
-from common.settings import EvaluationSettings, build, read_yaml, words
+from common.files import read_yaml
+from common.settings import EvaluationSettings, build, words
 from common.training.folder import RESULTS, SETTINGS, checkpoint_name, classes_of
 
 RELEASED = [checkpoint_name(index) for index in range(3)]

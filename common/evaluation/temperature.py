@@ -10,9 +10,9 @@ from common.data.corpus import Corpus
 from common.errors import InputError
 from common.evaluation.calibration import fit_temperature
 from common.evaluation.evaluate import evaluate
-from common.files import atomic, sha256
+from common.files import atomic, read_yaml, sha256
 from common.network.ecerc import ECERC
-from common.settings import EvaluationSettings, read_yaml
+from common.settings import EvaluationSettings
 
 _MATTERS = ("batch_size", "labels", "empty_history", "modality_order", "precision")  # beside the weights
 

@@ -11,9 +11,8 @@ from common.experiments.results import Results, read_results
 from common.experiments.significance import REPETITIONS
 from common.experiments.tables import systems_table, variants_table
 from common.experiments.variants import FULL, TABLES, VARIANTS
-from common.files import atomic
+from common.files import atomic, read_yaml
 from common.reporting.figures import confusion_figure, save_figure
-from common.settings import read_yaml
 
 REPORT, ABOUT = "report", "sweep.yaml"
 TESTED = f"""\

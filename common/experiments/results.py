@@ -9,7 +9,7 @@ import pandas as pd
 from common.data import DATASETS
 from common.errors import InputError
 from common.experiments.significance import figures, paired_test
-from common.settings import read_yaml
+from common.files import read_yaml
 from common.training.folder import HISTORY, PREDICTIONS, RESULTS, SETTINGS, classes_of
 
 

@@ -20,7 +20,8 @@ from common.data.load import load_corpus
 from common.environment import allow_tf32, choose_device, keep_memory
 from common.errors import InputError
 from common.experiments.variants import TABLES, variant_hyperparameters
-from common.settings import TrainingSettings, build, read_yaml, words
+from common.files import read_yaml
+from common.settings import TrainingSettings, build, words
 from common.training.folder import HISTORY, SETTINGS
 from common.training.run import train_run
 

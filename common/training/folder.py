@@ -11,8 +11,8 @@ import torch
 import yaml
 
 from common.errors import InputError
-from common.files import atomic, locked
-from common.settings import TrainingSettings, build, read_yaml
+from common.files import atomic, locked, read_yaml
+from common.settings import TrainingSettings, build
 
 SETTINGS, HISTORY, RESULTS, PREDICTIONS = "settings.yaml", "history.csv", "results.csv", "predictions.csv"
 CURVES = "curves"  # a figure, .png and .svg

@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
 
-from common.commands import build
-from common.commands.build import build_corpus
+from common.__main__ import main
 from common.data import cache, own
-from common.data.own import read_own, write_own
+from common.data.own import build_corpus, read_own, write_own
 from common.errors import InputError
-from tests.small import same
+from tests.small import same, told
 
 ROWS = """dialogue,utterance,speaker,label,split,sentence
 b,2,Ann,glad,valid,two
@@ -150,18 +149,22 @@ def test_a_wrong_array_is_named(files):
 
 def test_wrong_choices(files):
     for names in (["text"], ["event"], ["event", "audio"], ["text", "audio"]):
-        with pytest.raises(InputError, match="give --text and --event, --audio, --visual"):
+        with pytest.raises(InputError, match="expected text and event together, audio, visual") as error:
             built(files, *names)
-    with pytest.raises(InputError, match="is that of a released dataset"):
+        assert error.value.change == ("text", "event", "audio", "visual")
+    with pytest.raises(InputError, match="is the name of a released dataset") as error:
         built(files, name="MELD")
+    assert error.value.change == ["name"]
 
 
-def test_the_command(files, monkeypatch, capsys):
+def test_the_command(files, capsys):
     words = ["--utterances", files / "u.csv", "--audio", files / "audio.npy", "--output", files / "talks"]
-    monkeypatch.setattr("sys.argv", ["build", *map(str, words)])
-    build.main()
-    assert "1 utterances without label" in capsys.readouterr().out
+    printed, status = told(lambda: main(["build", *map(str, words)]), capsys)
+    assert ("1 utterances without label" in printed.out, status) == (True, 0)
     assert read_own(files / "talks").name == "talks"
+    printed, status = told(lambda: main(["build", *map(str, [*words, "--name", "IEMOCAP"])]), capsys)
+    line = "build: error: IEMOCAP: is the name of a released dataset; choose another; see --name\n"
+    assert (printed.err, status) == (line, 2)
 
 
 def test_labels_of_another_training(files):

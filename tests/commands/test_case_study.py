@@ -1,15 +1,13 @@
-import sys
-
 import numpy as np
 import pytest
 
+from common.__main__ import main
 from common.batching.batches import Batches
-from common.commands import case_study
 from common.data import meld
-from common.errors import InputError
 from common.network.explain import explain
 from common.release.checkpoint import save_released
-from tests.small import small_corpus, small_network
+from common.reporting import figures
+from tests.small import small_corpus, small_network, told
 
 SMALL = ["--hidden-width", "8", "--heads", "2", "--head-width", "4"]
 
@@ -25,19 +23,25 @@ def files(tmp_path_factory):
     return folder, corpus, network
 
 
-def called(files, monkeypatch, *words):
-    folder = files[0]
-    words = ["--dataset", "MELD", "--data-dir", folder, "--checkpoint", folder / "some.pkl", *words]
-    monkeypatch.setattr(sys, "argv", ["case_study", *map(str, [*words, *SMALL])])
-    case_study.main()
+@pytest.fixture
+def called(files, capsys):
+    """Draws a case of MELD; returns the line on standard error, and the exit status."""
+
+    def called(*words):
+        folder = files[0]
+        words = ["--dataset", "MELD", "--data-dir", folder, "--checkpoint", folder / "some.pkl", *words, *SMALL]
+        printed, status = told(lambda: main(["case-study", *map(str, words)]), capsys)
+        return printed.err, status
+
+    return called
 
 
-def test_what_is_drawn_is_what_the_network_did(files, monkeypatch, tmp_path):
+def test_what_is_drawn_is_what_the_network_did(called, files, monkeypatch, tmp_path):
     _, corpus, network = files
     drawn = []
-    monkeypatch.setattr(case_study, "save_figure", lambda figure, path: drawn.append(figure) or [])
+    monkeypatch.setattr(figures, "save_figure", lambda figure, path: drawn.append(figure) or [])
     dialogue = corpus.splits["test"][2]
-    called(files, monkeypatch, "--dialogue", corpus.ids[dialogue], "--utterance", 14, "--output", tmp_path / "case")
+    called("--dialogue", corpus.ids[dialogue], "--utterance", 14, "--output", tmp_path / "case")
     texts = [text.get_text() for text in drawn[0].axes[0].texts]
     assert f"dialogue {corpus.ids[dialogue]}, turn 14 (test; some.pkl)" in drawn[0].axes[0].get_title(loc="left")
 
@@ -57,21 +61,29 @@ def test_what_is_drawn_is_what_the_network_did(files, monkeypatch, tmp_path):
     assert line.startswith(f"{np.exp(found.log_prob[row, predicted]):.2f}")
 
 
-def test_a_first_turn_has_no_history(files, monkeypatch, tmp_path):
+def test_a_first_turn_has_no_history(called, files, monkeypatch, tmp_path):
     drawn = []
-    monkeypatch.setattr(case_study, "save_figure", lambda figure, path: drawn.append(figure) or [])
-    called(files, monkeypatch, "--dialogue", files[1].ids[0], "--utterance", 1, "--output", tmp_path / "case")
+    monkeypatch.setattr(figures, "save_figure", lambda figure, path: drawn.append(figure) or [])
+    called("--dialogue", files[1].ids[0], "--utterance", 1, "--output", tmp_path / "case")
     texts = [text.get_text() for text in drawn[0].axes[0].texts]
     assert texts.count("no history") == 3
 
 
-def test_wrong_words_and_files_that_exist(files, monkeypatch, tmp_path):
-    words = ["--output", tmp_path / "case"]
-    with pytest.raises(InputError, match="--dialogue 99: not in MELD, which has 0 to 7"):
-        called(files, monkeypatch, "--dialogue", 99, "--utterance", 1, *words)
-    with pytest.raises(InputError, match="--utterance 19: the dialogue has 1 to"):
-        called(files, monkeypatch, "--dialogue", 0, "--utterance", 19, *words)
-    called(files, monkeypatch, "--dialogue", 0, "--utterance", 2, *words)
+def test_wrong_words_and_files_that_exist(called, tmp_path):
+    def refused(*words):
+        line, status = called(*words, "--output", tmp_path / "case")
+        assert (line.count("\n"), status) == (1, 2)
+        return line
+
+    assert "--dialogue 99: not in MELD, which has 0 to 7" in refused("--dialogue", 99, "--utterance", 1)
+    assert "--utterance 19: the dialogue has 1 to" in refused("--dialogue", 0, "--utterance", 19)
+    assert called("--dialogue", 0, "--utterance", 2, "--output", tmp_path / "case") == ("", 0)
     assert {path.name for path in tmp_path.iterdir()} == {"case.png", "case.svg"}
-    with pytest.raises(InputError, match="exists already"):
-        called(files, monkeypatch, "--dialogue", 0, "--utterance", 2, *words)
+    assert "exists already" in refused("--dialogue", 0, "--utterance", 2)
+
+
+def test_a_hyperparameter_that_the_dataset_does_not_have(capsys):
+    words = ["case-study", "--dataset", "IEMOCAP", "--dialogue", "Ses01F_impro01", "--utterance", "1"]
+    printed, status = told(lambda: main([*words, "--labels", "sentiment"]), capsys)
+    line = "case-study: error: labels: not for IEMOCAP; its inference.py has no such value; see --labels\n"
+    assert (printed.err, status) == (line, 2)

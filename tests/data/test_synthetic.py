@@ -3,14 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
+from common.__main__ import main
 from common.data import iemocap, meld
 from common.data.corpus import from_dialogues
-from common.data.synthetic import CAUSES, main, synthetic_corpus
-from common.errors import InputError
+from common.data.synthetic import CAUSES, synthetic_corpus
 from common.settings import TrainingSettings
-from tests.small import right_after_training, same, small_corpus
+from tests.small import right_after_training, same, small_corpus, told
 
 
 def test_the_same_seed_gives_the_same_corpus():
@@ -46,16 +45,14 @@ def test_only_the_causes_asked_for_are_planted():
     assert set(corpus.sentences) == {"evidence", "self_emotion"}
 
 
-def test_written_from_the_command_line(tmp_path, monkeypatch, capsys):
+def test_written_from_the_command_line(tmp_path, capsys):
     words = "--dialogues 9 1 3 --turns 2 6 --text-width 12 --event-width 10 --audio-width 7 --visual-width 5"
-    monkeypatch.setattr("sys.argv", ["synthetic", str(tmp_path), *words.split()])
-    main()
-    assert "wrote" in capsys.readouterr().out
+    printed, status = told(lambda: main(["synthetic", str(tmp_path), *words.split()]), capsys)
+    assert ("wrote" in printed.out, status) == (True, 0)
     for module in (iemocap, meld):
         assert same(module.read(tmp_path / module.FOLDER), small_corpus(module.NAME))
-    monkeypatch.setattr("sys.argv", ["synthetic", str(tmp_path), "--turns", "0", "4"])
-    with pytest.raises(InputError, match="--turns: found"):
-        main()
+    printed, status = told(lambda: main(["synthetic", str(tmp_path), "--turns", "0", "4"]), capsys)
+    assert ("--turns: found" in printed.err, status) == (True, 2)
 
 
 def test_causes_can_be_learned_again_and_again():

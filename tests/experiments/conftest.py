@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from common.commands.experiments import PROGRAM, main
+from common.__main__ import main
 from common.data import meld
 from common.data.synthetic import synthetic_corpus
-from common.errors import InputError
+from tests.small import told
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = ["MELD/full/seed_1", "MELD/own-modality-gate/seed_1", "MELD/full/seed_2", "MELD/own-modality-gate/seed_2"]
@@ -28,14 +28,13 @@ def experiments(*words):
 
 
 @pytest.fixture
-def refused(monkeypatch):
+def refused(capsys):
     """The line with which `python -m common experiments` refuses these words; called in this process."""
 
     def refused(*words):
-        monkeypatch.setattr(sys, "argv", [PROGRAM, *map(str, words)])
-        with pytest.raises(InputError) as error:
-            main()
-        return str(error.value)
+        printed, status = told(lambda: main(["experiments", *map(str, words)]), capsys)
+        assert (printed.err.count("\n"), status) == (1, 2)
+        return printed.err
 
     return refused
 

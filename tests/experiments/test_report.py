@@ -108,8 +108,8 @@ def test_other_systems_are_quoted(sweep):
 def test_it_needs_nothing_but_the_requirements(sweep):
     """Only packages of requirements.txt and what these need are imported."""
     code = (
-        "import sys; from common.commands.experiments import main\n"
-        f"sys.argv = ['x', 'report', {str(sweep)!r}]; main()\n"
+        "import sys; from common.__main__ import main\n"
+        f"main(['experiments', 'report', {str(sweep)!r}])\n"
         "print(*sorted(n for n in sys.modules if n.split('.')[0] in ('distributed', 'dask', 'pytest', 'hypothesis')))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

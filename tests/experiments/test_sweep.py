@@ -2,7 +2,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import torch
 import yaml
 from filelock import FileLock
 
-from common.commands.experiments import main
+from common.__main__ import main
 from common.data.load import load_corpus
 from common.errors import InputError
 from common.experiments import sweep as sweeping
@@ -81,7 +80,7 @@ def test_a_run_is_that_of_the_script_to_the_last_digit(quiet, small, tmp_path):
             pd.testing.assert_frame_equal(rows[rows.seed == seed].reset_index(drop=True), alone)
 
 
-def test_killed_and_run_again(quiet, small, tmp_path, monkeypatch, capsys):
+def test_killed_and_run_again(quiet, small, tmp_path, capsys):
     """SIGKILL to all processes while the third run is under way, after which nothing half-written has a run's name; the
     same command again finishes the rest, and leaves alone what was finished.
     """
@@ -100,8 +99,7 @@ def test_killed_and_run_again(quiet, small, tmp_path, monkeypatch, capsys):
         assert sorted(path.name for path in folder.iterdir()) == FILES
     times = {path: path.stat().st_mtime_ns for folder in done for path in folder.iterdir()}
 
-    monkeypatch.setattr(sys, "argv", ["plan", "plan", "--output", str(sweep), *map(str, small)])
-    main()
+    main(["experiments", "plan", "--output", str(sweep), *map(str, small)])
     assert capsys.readouterr().out.count("done  MELD") == len(done)
     again = experiments("run", "--output", sweep, *small, "--jobs", 2)
     assert f"4 runs, {len(done)} finished; 2 at a time" in again.stdout
@@ -116,7 +114,8 @@ def test_one_sweep_at_a_time_and_other_settings_are_refused(refused, quiet, smal
     before = outcome(sweep)
     other = [8 if word == 10 else word for word in small]
     line = refused("run", "--output", sweep, *other)
-    assert "trained with --epochs 10, now it is 8; use another --output" in line
+    assert "trained with epochs 10, now it is 8; use another folder" in line
+    assert line.endswith("; see --output, --epochs\n")
     with FileLock(sweep / ".lock"):
         assert "a sweep is at work there" in refused("run", "--output", sweep, *small)
     assert outcome(sweep) == before

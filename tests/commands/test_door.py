@@ -1,0 +1,109 @@
+"""`python -m common`, and what every command does: one line for an error, and help that answers at once."""
+
+import argparse
+import importlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from common.__main__ import COMMANDS, main
+from common.commands.parser import OneLineParser, run_command
+from common.errors import InputError
+from tests.small import told
+
+ROOT = Path(__file__).resolve().parents[2]
+SLOW = ("torch", "pandas", "scipy", "sklearn", "matplotlib", "joblib", "jinja2")  # packages that take long to import
+HELP = [["-m", "common"], *(["-m", "common", name, "--help"] for name in COMMANDS)]
+HELP += [["-m", "common", "experiments", name, "--help"] for name in ("run", "plan", "report", "compare")]
+HELP += [[f"{dataset}/{script}.py", "--help"] for dataset in ("IEMOCAP", "MELD") for script in ("train", "inference")]
+
+
+@pytest.mark.parametrize("words", HELP, ids=" ".join)
+def test_help_imports_nothing_that_takes_long(words):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *words], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    imported = set(re.findall(r"\| +(\w+)$", done.stderr, re.MULTILINE))
+    assert {"common", "argparse"} & imported  # the list is read as it should be
+    assert not imported & set(SLOW)
+    assert "usage:" in done.stdout
+
+
+def test_the_list_has_a_line_for_each_command(capsys):
+    for words in ([], ["--help"], ["-h"]):
+        printed, status = told(lambda words=words: main(words), capsys)
+        assert status == 0
+        lines = printed.out.splitlines()[2:]
+        assert [line.split()[0] for line in lines] == list(COMMANDS)
+        assert max(map(len, lines)) <= 80
+
+
+def test_a_name_that_is_no_command(capsys):
+    printed, status = told(lambda: main(["obtian", "MELD"]), capsys)
+    assert status == 2
+    assert re.fullmatch(r"python -m common: error: no command 'obtian'; expected one of obtain, .*\n", printed.err)
+
+
+def test_every_command_explains_itself(capsys):
+    for name in COMMANDS:
+        printed, status = told(lambda name=name: main([name, "--help"]), capsys)
+        module = importlib.import_module(f"common.commands.{name.replace('-', '_')}")
+        assert status == 0
+        assert printed.out.startswith(f"usage: python -m common {name} ")
+        assert module.__doc__.split("\n")[0] in " ".join(printed.out.split())
+
+
+def test_a_wrong_option_ends_in_one_line(capsys):
+    printed, status = told(lambda: main(["synthetic", "somewhere", "--sead", "1"]), capsys)
+    assert (printed.err, status) == ("synthetic: error: unrecognized arguments: --sead 1; see --help\n", 2)
+
+
+def ends(capsys, error, *options):
+    """What a command that raises `error` prints on standard error, and its exit status."""
+    parser = OneLineParser()
+    for option in options:
+        parser.add_argument(option)
+
+    def run(arguments: argparse.Namespace) -> None:
+        raise error
+
+    printed, status = told(lambda: run_command(parser, run, "some", []), capsys)
+    return printed.err, status
+
+
+def test_how_errors_end_a_command(capsys):
+    """The options that mend an error are those which the command has."""
+    error = InputError("a:\nb", ["data_dir", "labels"])
+    assert ends(capsys, error, "--data-dir") == ("some: error: a: b; see --data-dir\n", 2)
+    assert ends(capsys, error, "--labels", "--data-dir") == ("some: error: a: b; see --data-dir, --labels\n", 2)
+    assert ends(capsys, error, "--data") == ("some: error: a: b\n", 2)
+    line = "some: error: not enough memory; try smaller batches or a larger machine"
+    assert ends(capsys, MemoryError()) == (f"{line}\n", 2)
+    assert ends(capsys, MemoryError(), "--batch-size") == (f"{line}; see --batch-size\n", 2)
+    line = "some: error: x.csv: No space left on device; check the path, its rights and free space\n"
+    assert ends(capsys, OSError(28, "No space left on device", "x.csv")) == (line, 2)
+    assert ends(capsys, KeyboardInterrupt()) == ("some: stopped by Ctrl-C\n", 130)
+    assert ends(capsys, KeyboardInterrupt("resume it")) == ("some: stopped by Ctrl-C; resume it\n", 130)
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        ends(capsys, RuntimeError("a mistake of ours"))
+
+
+def test_options_of_subcommands_count(capsys):
+    parser = OneLineParser()
+    parser.add_subparsers(parser_class=OneLineParser).add_parser("run").add_argument("--jobs")
+    assert {"--jobs", "--help"} <= parser.options()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="needs pipes as POSIX has them")
+def test_a_reader_who_has_seen_enough():
+    read, write = os.pipe()
+    os.close(read)
+    words = [sys.executable, "-m", "common", "environment"]
+    done = subprocess.run(words, cwd=ROOT, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
