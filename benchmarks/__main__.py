@@ -167,8 +167,8 @@ def _epoch(dataset, folder, arguments):
         other = plain.build(dataset, strict=rule == "strict").to(device)
         optimizer = plain.adam(dataset, other)
 
-        def ours_evaluates(network=network, test=test, settings=settings, weight=weight):
-            log_prob, _ = evaluate(network, test, settings.focal_gamma, weight)
+        def ours_evaluates(network=network, test=test):
+            log_prob = evaluate(network, test)
             scores(test.label, log_prob.argmax(1), corpus.classes)
 
         def plain_trains(other=other, optimizer=optimizer):

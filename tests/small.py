@@ -10,6 +10,7 @@ from common.evaluation.evaluate import evaluate
 from common.network.ecerc import ECERC
 from common.settings import NetworkSettings
 from common.training.fit import Trainer
+from common.training.loss import focal_loss
 from common.training.side_by_side import side_by_side
 
 WIDTHS = {"text": 12, "event": 10, "audio": 7, "visual": 5}
@@ -81,6 +82,16 @@ def outputs(network, corpus, size=100):
         return torch.cat([network(batch) for batch in Batches(corpus, "test", size, "cpu")])
 
 
+@torch.no_grad()
+def mean_loss(network, batches, gamma=0.0, weight=None):
+    """The loss of a split, an unweighted mean over batches; the network is left in evaluation mode."""
+    network.eval()
+    losses = [
+        focal_loss(network(batch), batch.label.clamp(min=0), gamma, weight, batch.packing.share) for batch in batches
+    ]
+    return torch.stack(losses).mean().item()
+
+
 def right_after_training(jobs):
     """Of each job (corpus, TrainingSettings with one seed): which test utterances a network gets right, in percent 0 or
     100, (U,), after its last epoch. Several jobs at a time.
@@ -102,7 +113,7 @@ def right_after_training(jobs):
         while not trainer.done:
             trainer.run_epoch()
             yield
-        log_prob, _ = evaluate(network, parts[2])
+        log_prob = evaluate(network, parts[2])
         found[index] = 100.0 * (log_prob.argmax(1) == parts[2].label).numpy()
 
     side_by_side(train, len(jobs), cpu)

@@ -60,11 +60,10 @@ def _run(dataset, folder, hyperparameters, arguments):
     from common.data import DATASETS
     from common.data.load import require_files
     from common.environment import allow_tf32, choose_device, device_name, keep_memory
-    from common.evaluation.calibration import with_temperature
+    from common.evaluation.calibration import temperature_of, with_temperature
     from common.evaluation.evaluate import evaluate
     from common.evaluation.metrics import scores
     from common.evaluation.predictions import prediction_rows
-    from common.evaluation.temperature import temperature_of
     from common.files import atomic
     from common.release.checkpoint import load_released
     from common.reporting.analysis import ensemble_scores
@@ -98,7 +97,7 @@ def _run(dataset, folder, hyperparameters, arguments):
     named, tables, log_probs = {}, [], []
     for name, path in checkpoints.items():
         load_released(network.to("cpu"), path)
-        log_prob, _ = evaluate(network.to(device), batches)
+        log_prob = evaluate(network.to(device), batches)
         named[name] = scores(batches.label, log_prob.argmax(1), corpus.classes)
         log_probs.append(log_prob)
         print(checkpoint_table(name, named[name], corpus.classes))

@@ -10,7 +10,7 @@ from common.batching.batches import Batches
 from common.data.corpus import Corpus
 from common.environment import device_name, versions
 from common.errors import InputError
-from common.evaluation.temperature import temperature_of
+from common.evaluation.calibration import temperature_of
 from common.files import atomic
 from common.network.ecerc import ECERC
 from common.network.explain import explain

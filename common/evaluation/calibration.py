@@ -1,27 +1,75 @@
-"""How far probabilities can be taken at their word, and one temperature that makes them so (Guo et al., ICML 2017)."""
+"""How far probabilities can be taken at their word, and one temperature that makes them so (Guo et al., ICML 2017).
 
+The temperature of a checkpoint is fitted once, on the validation split, and kept beside the checkpoint.
+"""
+
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+import torch
+import yaml
+
+from common.batching.batches import Batches
+from common.data.corpus import Corpus
+from common.errors import InputError
+from common.evaluation.evaluate import evaluate
+from common.files import atomic, read_yaml, sha256
+from common.network.ecerc import ECERC
+from common.settings import EvaluationSettings
 
 BINS = 15
 RANGE = (0.05, 20.0)  # of temperatures
+_MATTERS = ("batch_size", "labels", "empty_history", "modality_order", "precision")  # settings that change outputs
 
 
 def with_temperature(log_prob: np.ndarray, temperature: float) -> np.ndarray:
     """Log-probabilities (U, C) divided by a temperature and normalised again; the most probable class stays."""
+    from scipy.special import log_softmax
+
     return log_softmax(np.asarray(log_prob, np.float64) / temperature, axis=1)
 
 
 def fit_temperature(log_prob: np.ndarray, label: np.ndarray) -> float:
     """The temperature in RANGE with the highest likelihood of the labels (U,), given log-probabilities (U, C)."""
+    from scipy.optimize import minimize_scalar
 
     def loss(log_temperature):
         return _nll(with_temperature(log_prob, np.exp(log_temperature)), label)
 
     return float(np.exp(minimize_scalar(loss, bounds=np.log(RANGE), method="bounded", options={"xatol": 1e-6}).x))
+
+
+def temperature_of(
+    checkpoint: Path, network: ECERC, corpus: Corpus, settings: EvaluationSettings, device: torch.device
+) -> tuple[float, str]:
+    """The temperature of `checkpoint`, whose weights `network` has, and in words what it was fitted on.
+
+    It is kept in <checkpoint>.temperature.yaml. Where that is missing, or of other weights or `settings`, it is made
+    from the validation split of `corpus`. Raises InputError where that is empty.
+    """
+    path = checkpoint.with_suffix(".temperature.yaml")
+    key = {"checkpoint": sha256(checkpoint), "settings": {name: getattr(settings, name) for name in _MATTERS}}
+    if path.exists():
+        kept = read_yaml(path)
+        if {name: kept.get(name) for name in key} == key and isinstance(kept.get("temperature"), float):
+            return kept["temperature"], str(kept.get("fitted_on"))
+    label = corpus.label[corpus.rows("valid")] if corpus.splits["valid"] else []
+    if not len(label) or min(label) < 0:
+        raise InputError(
+            f"{path}: does not exist, and {corpus.name} has no validation split to make it from; evaluate the "
+            "checkpoint once on the data that it was trained on",
+            ["calibrated"],
+        )
+    log_prob = evaluate(network, Batches(corpus, "valid", settings.batch_size, device))
+    fitted_on = f"validation split of {corpus.name}, {len(label):,} utterances"
+    content = key | {"temperature": fit_temperature(log_prob.numpy(), label), "fitted_on": fitted_on}
+    try:
+        with atomic(path) as file:
+            yaml.safe_dump(content, file, sort_keys=False)
+    except OSError:  # a folder that is not writable: it is fitted again the next time
+        pass
+    return content["temperature"], fitted_on
 
 
 def confidence_scores(log_prob: np.ndarray, label: np.ndarray) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.metrics import confusion_matrix
 
 
 def scores(label: ArrayLike, prediction: ArrayLike, classes: list[str]) -> dict[str, Any]:
@@ -13,6 +12,8 @@ def scores(label: ArrayLike, prediction: ArrayLike, classes: list[str]) -> dict[
 
     Utterances whose label is not known, -1, do not count.
     """
+    from sklearn.metrics import confusion_matrix
+
     label, prediction = np.asarray(label), np.asarray(prediction)
     known = label >= 0
     if not known.any():
@@ -24,7 +25,7 @@ def confusion_scores(confusion: np.ndarray) -> dict[str, Any]:
     """Scores from a confusion matrix (C, C) of counts, rows are labels.
 
     A dictionary: `accuracy`, `wf1` (weighted F1), `macro_f1`; per class, arrays (C,): `precision`, `recall`, `f1`,
-    `support`; `confusion` itself. A class that is never predicted, or never there, has 0; of nothing, `accuracy`
+    `support`; `confusion` itself. A class that is never predicted, or never occurs, has 0; of nothing, `accuracy`
     and `wf1` are NaN.
     """
     hits, support, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)

@@ -6,7 +6,6 @@ U utterances of the split, dialogue after dialogue; scores in percent, shares an
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from common.data.corpus import Corpus
 from common.evaluation.calibration import confidence_scores, with_temperature

@@ -184,7 +184,7 @@ class _Run:
         settings, evaluated = self._settings, {}
         for split in ("valid", "test"):
             batches = self._batches[split].with_order()
-            log_prob, _ = evaluate(trainer.network, batches, settings.focal_gamma, self._weight)
+            log_prob = evaluate(trainer.network, batches)
             evaluated[split] = scores(batches.label, log_prob.argmax(1), self._corpus.classes)
         save_released(trainer.network, self._folder.path / checkpoint_name(index))
         row = result_row(settings.seeds[index], trainer.selection.epoch, evaluated, self._corpus.classes)

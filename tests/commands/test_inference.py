@@ -13,7 +13,7 @@ import yaml
 
 import common.commands.inference
 import common.commands.train
-import common.evaluation.temperature
+import common.evaluation.calibration
 import common.training.run
 from common.batching.batches import Batches
 from common.evaluation.calibration import fit_temperature
@@ -91,7 +91,7 @@ def test_calibrated(place, ran, run, tmp_path, monkeypatch):
         x, y = a.loc[part, columns].to_numpy() / kept["temperature"], b.loc[part, columns].to_numpy()
         np.testing.assert_allclose(y, x - np.log(np.exp(x).sum(1, keepdims=True)), atol=1e-5)
         load_released(network, copy / f"{name}.pkl")
-        log_prob, _ = evaluate(network, valid)
+        log_prob = evaluate(network, valid)
         assert kept["temperature"] == pytest.approx(fit_temperature(log_prob.numpy(), valid.label.numpy()), rel=1e-4)
         assert f"Temperature {kept['temperature']:.3f}, of the validation split of MELD" in printed
     probability = sum(np.exp(a[a.checkpoint == name][columns].to_numpy()) for name in a.checkpoint.unique())
@@ -100,7 +100,7 @@ def test_calibrated(place, ran, run, tmp_path, monkeypatch):
         f"(not the paper's protocol): accuracy {expected['accuracy']:.2f}, weighted F1 {expected['wf1']:.2f}" in plain
     )
 
-    monkeypatch.setattr(common.evaluation.temperature, "fit_temperature", None)  # is not called again
+    monkeypatch.setattr(common.evaluation.calibration, "fit_temperature", None)  # is not called again
     again = ran(place / "MELD", *words, "--calibrated")
     assert again.count("Temperature") == 3
     assert set(again.splitlines()) <= set(printed.splitlines())

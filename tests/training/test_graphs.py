@@ -54,7 +54,7 @@ def test_graph_eager_and_cpu_train_alike(corpus, empty_history, positions, capsy
     for name in weights[0]:
         torch.testing.assert_close(weights[0][name], weights[1][name], rtol=1e-3, atol=1e-4)
     tested = [
-        evaluate(t.network, Batches(corpus, "test", 4, k[1], shapes=k[0]))[0]
+        evaluate(t.network, Batches(corpus, "test", 4, k[1], shapes=k[0]))
         for t, k in zip(trainers.values(), kinds.values(), strict=True)
     ]
     torch.testing.assert_close(tested[0], tested[1], rtol=1e-3, atol=1e-3)

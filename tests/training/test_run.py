@@ -57,7 +57,7 @@ def test_what_a_run_leaves(corpus, tmp_path):
         load_released(network, tmp_path / "run" / name)
         for split in ("valid", "test"):
             batches = Batches(corpus, split, settings().batch_size, "cpu")
-            log_prob, _ = evaluate(network, batches)
+            log_prob = evaluate(network, batches)
             found = scores(batches.label, log_prob.argmax(1), corpus.classes)
             assert results[f"{split}_wf1"][k] == pytest.approx(found["wf1"])
             assert results[f"{split}_f1_joy"][k] == pytest.approx(found["f1"][4])
