@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests. Golden vectors and real dialogues lie in ../shared, which users do not have."""
+"""Fixtures shared by all tests. The real dialogues lie in ../shared, which users do not have."""
 
 import os
 import subprocess
@@ -20,11 +20,11 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 @pytest.fixture(scope="session")
 def shared():
-    """The folder with golden vectors and real dialogues; skips where it is absent, fails where CI has to have it."""
+    """The folder with the real dialogues; skips where it is absent, fails where CI has to have it."""
     if not SHARED.is_dir():
         if os.environ.get("CI"):
             pytest.fail("CI needs ../shared, and it is not there")
-        pytest.skip("needs ../shared (golden vectors, real dialogues), which is not part of the repository")
+        pytest.skip("needs ../shared (real dialogues), which is not part of the repository")
     return SHARED
 
 

@@ -10,7 +10,7 @@ from common.data import iemocap, meld
 from common.data.load import load_corpus
 from common.errors import InputError
 from common.release.checkpoint import load_released
-from tests.goldens import CLASSES, PARTS, WIDTHS, filled_state, make_corpus, network
+from tests.golden_networks import CLASSES, GOLDENS, PARTS, WIDTHS, filled_state, make_corpus, network
 from tests.network.test_goldens import close
 from tests.small import one_batch_of, same, small_corpus
 
@@ -51,9 +51,9 @@ def test_lists_arrays_and_tensors_are_the_same_to_the_reader(written):
 
 
 @pytest.mark.parametrize("dataset", MODULES)
-def test_pipeline_golden(shared, tmp_path, dataset):
+def test_pipeline_golden(tmp_path, dataset):
     """From files to log-probabilities: field positions and column order."""
-    golden = np.load(shared / "goldens" / f"pipeline_{dataset.lower()}_2.npz")
+    golden = np.load(GOLDENS / f"pipeline_{dataset.lower()}_2.npz")
     rng, widths, rows = np.random.RandomState(2002), WIDTHS[dataset], []
     for n in golden["lengths"]:
         features = [

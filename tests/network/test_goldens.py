@@ -6,7 +6,7 @@ import torch
 
 from common.release.checkpoint import load_released, released_name
 from common.training.loss import RELEASED_FREQUENCIES, focal_loss
-from tests.goldens import filled_state, forward_corpus, network
+from tests.golden_networks import GOLDENS, filled_state, forward_corpus, network
 from tests.small import one_batch_of
 
 DATASETS = ("IEMOCAP", "MELD")
@@ -30,8 +30,8 @@ def filled_network(dataset, seed, tmp_path, **settings):
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_initial_weights(shared, dataset):
-    golden = np.load(shared / "goldens" / f"init_{dataset.lower()}.npz")
+def test_initial_weights(dataset):
+    golden = np.load(GOLDENS / f"init_{dataset.lower()}.npz")
     torch.manual_seed(SEEDS[dataset])
     ours = {released_name(name): p.detach() for name, p in network(dataset).named_parameters()}
     assert sorted(ours) == sorted(golden["names"])
@@ -48,9 +48,10 @@ def test_parameter_count(dataset):
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_forward_intermediates_loss_and_gradients(shared, tmp_path, dataset):
-    golden = np.load(shared / "goldens" / f"forward_{dataset.lower()}_1.npz")
-    net = filled_network(dataset, 1, tmp_path)
+@pytest.mark.parametrize("rate", [0.0, 1e-9], ids=["fused", "with dropout that drops nothing"])
+def test_forward_intermediates_loss_and_gradients(tmp_path, dataset, rate):
+    golden = np.load(GOLDENS / f"forward_{dataset.lower()}_1.npz")
+    net = filled_network(dataset, 1, tmp_path, attention_dropout=rate).train(rate > 0)
     corpus = forward_corpus(dataset, 1, golden["lengths"])
     np.testing.assert_array_equal(corpus.speaker, golden["speaker"][golden["label"] >= 0])
     batch = one_batch_of(corpus)
@@ -78,8 +79,8 @@ def test_forward_intermediates_loss_and_gradients(shared, tmp_path, dataset):
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_two_layers(shared, tmp_path, dataset):
-    golden = np.load(shared / "goldens" / f"forward_{dataset.lower()}_two_layers_2.npz")
+def test_two_layers(tmp_path, dataset):
+    golden = np.load(GOLDENS / f"forward_{dataset.lower()}_two_layers_2.npz")
     net = filled_network(dataset, 2, tmp_path, layers=2)
     with torch.no_grad():
         close(net(one_batch_of(forward_corpus(dataset, 2, golden["lengths"]))), golden["log_prob"])

@@ -15,7 +15,7 @@ from common.settings import TrainingSettings
 from common.training.fit import Trainer
 from common.training.loss import class_weights
 from common.training.run import build_network
-from tests.goldens import filled_state
+from tests.golden_networks import GOLDENS, filled_state
 from tests.small import mean_loss
 
 SETTINGS = {
@@ -25,8 +25,8 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize(("dataset", "shapes"), [("IEMOCAP", "fixed"), ("MELD", "rounded")])
-def test_trajectory(shared, real_data, tmp_path, dataset, shapes):
-    golden = json.loads((shared / "goldens" / "trajectory.json").read_text())[dataset]
+def test_trajectory(real_data, tmp_path, dataset, shapes):
+    golden = json.loads((GOLDENS / "trajectory.json").read_text())[dataset]
     corpus, _ = load_corpus(dataset, real_data)
     settings = TrainingSettings(**SETTINGS[dataset], attention_dropout=0.0)
     network = build_network(settings, corpus)

@@ -1,4 +1,6 @@
-"""Inputs and weights of the golden vectors, made as their README says, and the networks that they are for."""
+"""Inputs and weights of the golden vectors, made as goldens/README.md says, and the networks that they are for."""
+
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,6 +11,7 @@ from common.network.ecerc import ECERC
 from common.release.checkpoint import released_state
 from common.settings import NetworkSettings
 
+GOLDENS = Path(__file__).parent / "goldens"
 WIDTHS = {
     "IEMOCAP": {"text": 1024, "audio": 1582, "visual": 342, "event": 1024},
     "MELD": {"text": 1024, "audio": 300, "visual": 342, "event": 1024},
