@@ -67,8 +67,9 @@ class Live:
     def __init__(self, network: ECERC):
         if network.settings.empty_history != "strict":
             raise InputError(
-                f"live conversations: the network has --empty-history {network.settings.empty_history}, where outputs "
-                "depend on later turns; expected strict; build it, and better train it too, with that"
+                f"live conversations: the network has {network.settings.empty_history} empty history, where outputs "
+                "depend on later turns; expected strict; build it, and better train it too, with that",
+                change=["empty_history"],
             )
         self.network = network.eval()
         self._device = network.classifier.weight.device
@@ -152,14 +153,14 @@ class Live:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with the conversations of a `state_dict`, in place of those under way.
+        """Resume the conversations of a `state_dict`, in place of those under way.
 
         Raises InputError where it is of a network with other weights or settings.
         """
         if state.get("network") != self._fingerprint():
             raise InputError(
                 "live conversations: the state is of a network with other weights or settings; load it into one with "
-                "the same checkpoint and the same settings, or begin anew"
+                "the same checkpoint and the same settings, or begin again"
             )
         conversations, used = {}, 1
         for name, saved in state["conversations"].items():

@@ -162,6 +162,8 @@ def _columns(table, names):
 
 def _rank_correlation(a, b):
     """Spearman's, None where one of the two never changes."""
+    from scipy.stats import spearmanr  # takes half a second
+
     return None if np.ptp(a) == 0 or np.ptp(b) == 0 else float(spearmanr(a, b).statistic)
 
 

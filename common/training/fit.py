@@ -59,7 +59,7 @@ class Tally:
         self._classes = classes
 
     def reset(self) -> None:
-        """Start anew."""
+        """Forget what was taken in."""
         self._sums.zero_()
 
     def add(self, loss: Tensor, log_prob: Tensor, batch: Batch) -> None:
@@ -83,7 +83,7 @@ class Trainer:
     """Trains `network` on the Batches `train` and selects on `valid`, an epoch at a time.
 
     `settings` are TrainingSettings, `weight` is α or None, `title` goes before messages. `state`: that of another
-    Trainer, see `state`, to go on from. On CUDA a training step and an evaluation step are captured as graphs.
+    Trainer, see `state`, to resume from. On CUDA a training step and an evaluation step are captured as graphs.
     `epoch`: the next one; `selection`: which one is selected so far.
     """
 
@@ -135,11 +135,12 @@ class Trainer:
                 kind = {"train": "training", "valid": "validation"}[name]
                 raise InputError(
                     f"{self.title}: the loss is not finite in epoch {self.epoch}, {kind} batch {finite} (both from 0); "
-                    "try a lower --learning-rate"
+                    "try a lower learning rate",
+                    change=["learning_rate"],
                 )
-            found = confusion_scores(confusion)
+            scores = confusion_scores(confusion)
             row |= {f"{name}_loss": loss / len(batches)}
-            row |= {f"{name}_accuracy": found["accuracy"], f"{name}_wf1": found["wf1"]}
+            row |= {f"{name}_accuracy": scores["accuracy"], f"{name}_wf1": scores["wf1"]}
         if self.selection.update(self.epoch, row["valid_wf1"], row["valid_loss"]):
             self._selected = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
         self.epoch += 1

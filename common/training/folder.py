@@ -1,4 +1,4 @@
-"""The folder of a training run: what lies in it, each file whole or not at all, and how a run goes on there."""
+"""The folder of a training run: its files, each written atomically, and how a run is resumed there."""
 
 import io
 import time
@@ -24,7 +24,7 @@ def checkpoint_name(index: int) -> str:
 
 
 class RunFolder:
-    """A folder with the files of one run. `resume`: of one that goes on.
+    """A folder with the files of one run. `resume`: of one that is resumed.
 
     Raises InputError where it holds a run already and neither `overwrite` nor `resume` is set, and where there is
     nothing to resume. Nothing is changed before `writing`.
@@ -40,20 +40,20 @@ class RunFolder:
     def _check(self):
         if self._resume:
             if not (self.path / SETTINGS).is_file():
-                raise InputError(f"--resume {self.path}: no run that could go on ({SETTINGS} is missing); train anew")
+                raise InputError(f"{self.path}: no run that could be resumed ({SETTINGS} is missing); train again")
         elif (old := self._old()) and not self._overwrite:
             kind = "a run" if (self.path / RESULTS).exists() else "an unfinished run"
             raise InputError(
-                f"--output {self.path}: holds {kind} already ({old[0].name}); use another folder, --overwrite, or "
-                "--resume to go on with a run that was stopped"
+                f"{self.path}: holds {kind} already ({old[0].name}); use another folder, replace the run, or resume it",
+                change=["output", "overwrite", "resume"],
             )
 
     def _old(self):
         names = [
             self.path / name for name in (SETTINGS, HISTORY, RESULTS, PREDICTIONS, f"{CURVES}.png", f"{CURVES}.svg")
         ]
-        found = [*names, *sorted(self.path.glob("ECERC_MODEL*.pkl")), *sorted(self.path.glob("unfinished_*.pt"))]
-        return [file for file in found if file.exists()]
+        files = [*names, *sorted(self.path.glob("ECERC_MODEL*.pkl")), *sorted(self.path.glob("unfinished_*.pt"))]
+        return [file for file in files if file.exists()]
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -88,27 +88,27 @@ class RunFolder:
 
         Raises InputError where a file cannot be read, or lacks a seed that results.csv has.
         """
-        found = []
+        tables = []
         for name in (RESULTS, PREDICTIONS, HISTORY):
             path, rows = self.path / name, {}
             try:
                 if path.exists():
                     rows = {int(seed): rows for seed, rows in _strings(path).groupby("seed")}
             except (KeyError, ValueError) as error:
-                raise InputError(f"{path}: damaged ({error}); train anew into another folder") from None
-            seeds = found[0] if found else rows
+                raise InputError(f"{path}: damaged ({error}); train again into another folder") from None
+            seeds = tables[0] if tables else rows
             for seed in seeds:
                 if seed not in rows:
-                    raise InputError(f"{path}: nothing of seed {seed}, which is finished; train anew elsewhere")
-            found.append({seed: rows[seed] for seed in seeds})
-        return found
+                    raise InputError(f"{path}: nothing of seed {seed}, which is finished; train again elsewhere")
+            tables.append({seed: rows[seed] for seed in seeds})
+        return tables
 
 
 class Unfinished:
     """The state of a seed that is under way, kept in the folder of its run; None for `folder`: nowhere.
 
-    It is written now and then, so that it takes at most a twentieth of the time. What happened since is done again when
-    the run goes on, with the same numbers.
+    It is written now and then, so that it takes at most a twentieth of the time. What happened since is repeated when
+    the run is resumed, with the same numbers.
     """
 
     def __init__(self, folder: RunFolder | None, seed: int):
@@ -123,7 +123,7 @@ class Unfinished:
             return torch.load(self._path, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged file can raise nearly anything
             raise InputError(
-                f"{self._path}: damaged ({type(error).__name__}); remove it, then --resume begins this seed anew"
+                f"{self._path}: damaged ({type(error).__name__}); remove it, then resuming begins this seed again"
             ) from None
 
     def keep(self, state: Callable[[], dict], leaving: bool = False) -> None:
@@ -146,7 +146,7 @@ class Unfinished:
 
 
 def as_written(table: pd.DataFrame) -> pd.DataFrame:
-    """`table` as `finished` finds it when it has been written: all strings."""
+    """`table` as `finished` reads it once it has been written: all strings."""
     return _strings(io.StringIO(table.to_csv(index=False)))
 
 
@@ -169,6 +169,6 @@ def settings_to_resume(path: str | Path) -> tuple[TrainingSettings, dict]:
     folder = RunFolder(path, resume=True)
     content = folder.settings()
     if not isinstance(content.get("hyperparameters"), dict) or not isinstance(content.get("data"), dict):
-        raise InputError(f"{folder.path / SETTINGS}: no hyperparameters or data in it; restore it, or train anew")
+        raise InputError(f"{folder.path / SETTINGS}: no hyperparameters or data in it; restore it, or train again")
     folder.finished()
     return build(TrainingSettings, content["hyperparameters"], folder.path / SETTINGS), content

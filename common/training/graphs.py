@@ -46,7 +46,7 @@ def captured(
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(dropout.generator)
         # A stream of its own, also because graphs captured on one stream would share the workspace of matrix products.
-        with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):  # other threads go on
+        with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):  # other threads continue
             work(batch)
     except RuntimeError as error:
         torch.cuda.set_stream(home)  # a capture that fails may stay on its stream

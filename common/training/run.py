@@ -37,9 +37,9 @@ def build_network(settings: NetworkSettings, corpus: Corpus) -> ECERC:
 def result_row(seed: int, epoch: int, evaluated: dict[str, dict], classes: list[str]) -> dict:
     """A row of results.csv; `evaluated`: split to its `scores`."""
     row = {"seed": seed, "selected_epoch": epoch}
-    for split, found in evaluated.items():
-        row |= {f"{split}_{name}": found[name] for name in ("accuracy", "wf1", "macro_f1")}
-        row |= {f"{split}_f1_{c}": float(f1) for c, f1 in zip(classes, found["f1"], strict=True)}
+    for split, scored in evaluated.items():
+        row |= {f"{split}_{name}": scored[name] for name in ("accuracy", "wf1", "macro_f1")}
+        row |= {f"{split}_f1_{c}": float(f1) for c, f1 in zip(classes, scored["f1"], strict=True)}
     return row
 
 
@@ -63,8 +63,8 @@ def train_run(
     `output`: the run folder. `initial_weights`: a released-format checkpoint that every seed starts from. Several seeds
     are trained side by side; what comes of a seed does not depend on the others. The test split is evaluated once per
     seed, with the selected weights. After each seed its checkpoint, its rows of history.csv and predictions.csv and its
-    row of results.csv are written; while it trains, from time to time history.csv and all that is needed to go on.
-    `resume`: go on with the run in `output`, with the same numbers as if it had not been stopped; `corpus` and
+    row of results.csv are written; while it trains, from time to time history.csv and all that is needed to resume.
+    `resume`: resume the run in `output`, with the same numbers as if it had not been stopped; `corpus` and
     `settings` must be those it was begun with. `resumable`: keep what that takes. `progress`: show a bar for each seed.
 
     Raises InputError for an `output` that holds a run (unless `overwrite` or `resume`), for weights that do not fit,
@@ -86,7 +86,9 @@ def train_run(
         "versions": versions(),
     }
     if resume and folder.settings()["data"] != about["data"]:
-        raise InputError(f"--resume {output}: begun on other data files; give those with --data-dir, or train anew")
+        raise InputError(
+            f"{output}: begun on other data files; give those, or train again", change=["data_dir", "resume"]
+        )
     with folder.writing():
         if not resume:
             folder.write_settings(about)
@@ -95,7 +97,7 @@ def train_run(
             if run.unfinished:
                 side_by_side(lambda k: run.seed(run.unfinished[k]), len(run.unfinished), device, settings.threads)
         except KeyboardInterrupt:
-            done = f"{len(run.results)} of {len(settings.seeds)} seeds are finished; go on with --resume {folder.path}"
+            done = f"{len(run.results)} of {len(settings.seeds)} seeds are finished; resume with --resume {folder.path}"
             raise KeyboardInterrupt(done) from None
         finally:
             run.write_history()
@@ -114,8 +116,8 @@ class _Run:
         self._batches = {s: Batches(corpus, s, settings.batch_size, device, shapes=shapes[s]) for s in shapes}
         self.failures = {}
         self.results, self.predictions, self.history = (
-            {index: found[seed] for index, seed in enumerate(settings.seeds) if seed in found}
-            for found in folder.finished()
+            {index: table[seed] for index, seed in enumerate(settings.seeds) if seed in table}
+            for table in folder.finished()
         )
         for seed in (settings.seeds[index] for index in self.results):
             Unfinished(folder, seed).drop()  # of a run that was killed right after finishing it
@@ -157,7 +159,7 @@ class _Run:
             except GeneratorExit:
                 unfinished.keep(now, leaving=True)
                 raise
-            except InputError as error:  # a loss that is not finite; the other seeds go on
+            except InputError as error:  # a loss that is not finite; the other seeds continue
                 self.failures[index] = str(error)
                 unfinished.drop()
                 return
@@ -206,11 +208,11 @@ class _Run:
 
     def tested(self):
         """Seed to its test scores, of those that are finished."""
-        found, classes = {}, self._corpus.classes
+        tested, classes = {}, self._corpus.classes
         for index in sorted(self.results):
             predicted = [classes.index(name) for name in self.predictions[index].prediction]
-            found[self._settings.seeds[index]] = scores(self._batches["test"].label, predicted, classes)
-        return found
+            tested[self._settings.seeds[index]] = scores(self._batches["test"].label, predicted, classes)
+        return tested
 
 
 def _joined(tables):

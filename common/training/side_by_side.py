@@ -23,7 +23,10 @@ def side_by_side(job: Callable[[int], Iterator[None]], count: int, device: torch
     """
     allowed = torch.get_num_threads()
     if device.type == "cpu" and threads > allowed:
-        raise InputError(f"--threads: found {threads}; PyTorch may use {allowed} here (the cores, or OMP_NUM_THREADS)")
+        raise InputError(
+            f"found {threads} threads a seed; PyTorch may use {allowed} here (the cores, or OMP_NUM_THREADS)",
+            change=["threads"],
+        )
     workers = min(count, {"cpu": allowed // threads, "cuda": ON_GPU}.get(device.type, 1))
     turns = _Turns(job, count, workers + (device.type == "cpu" and workers > 1), device)
 
@@ -66,8 +69,8 @@ class _Turns:
         """Run steps until nothing is left for this thread."""
         try:
             while not self.stop and (turn := self._next()):
-                done, _, steps, where = turn
-                with where():
+                done, _, steps, stream = turn
+                with stream():
                     ended = next(steps, turn) is turn
                 with self._lock:
                     if ended:
@@ -80,19 +83,19 @@ class _Turns:
     def _next(self):
         with self._lock:
             if self._unbegun and self._under_way < self._most:
-                index, where = self._unbegun.popleft(), self._place()
+                index, stream = self._unbegun.popleft(), self._stream()
                 steps = self._job(index)
-                with where():
+                with stream():
                     next(steps)  # one sets up at a time: on a GPU this captures graphs
                 self._under_way += 1
-                self._waiting.append((0, index, steps, where))
+                self._waiting.append((0, index, steps, stream))
             if not self._waiting:
                 return None
             turn = min(self._waiting, key=lambda turn: turn[:2])
             self._waiting.remove(turn)
             return turn
 
-    def _place(self) -> Callable[[], AbstractContextManager]:
+    def _stream(self) -> Callable[[], AbstractContextManager]:
         if self._device.type != "cuda":
             return nullcontext
         stream = torch.cuda.Stream(self._device)

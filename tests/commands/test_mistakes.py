@@ -40,7 +40,7 @@ def test_what_a_user_can_get_wrong(place, run, refused, tmp_path):
     assert "no such checkpoint" in refused(meld_folder, "train.py", "--initial-weights", "nothing.pkl", *SMALL)
     line = refused(meld_folder, "train.py", "--resume", run, "--epochs", 3, "--output", tmp_path)
     assert "goes on with what the run has; drop --epochs, --output, or train anew" in line
-    assert "no run that could go on" in refused(meld_folder, "train.py", "--resume", tmp_path)
+    assert "no run that could be resumed" in refused(meld_folder, "train.py", "--resume", tmp_path)
     checkpoint = run / "ECERC_MODEL.pkl"
     assert "trained on MELD" in refused(place / "IEMOCAP", "inference.py", "--checkpoints", checkpoint)
     shutil.copy(checkpoint, tmp_path / "alone.pkl")

@@ -127,7 +127,7 @@ def test_ctrl_c(place, tmp_path, threads):
     _, error = process.communicate(timeout=120)
     assert process.returncode == 130
     finished = 2 - threads
-    ending = f"{finished} of 2 seeds are finished; go on with --resume {run}"
+    ending = f"{finished} of 2 seeds are finished; resume with --resume {run}"
     assert error.splitlines()[-1] == f"train.py: stopped by Ctrl-C; {ending}"
     files = ["ECERC_MODEL.pkl", "history.csv", "predictions.csv", "results.csv", "settings.yaml"]
     left = {p.name for p in run.iterdir()} - {".lock", *(f"unfinished_{seed}.pt" for seed in range(finished, 2))}

@@ -157,7 +157,7 @@ def test_a_state_of_another_network_is_refused():
 
 
 def test_released_history_is_refused():
-    with pytest.raises(InputError, match=r"--empty-history released.*expected strict") as error:
+    with pytest.raises(InputError, match=r"released empty history.*expected strict") as error:
         Live(small_network(random_corpus([2])))
     assert "\n" not in str(error.value)
 

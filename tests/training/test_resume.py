@@ -1,4 +1,4 @@
-"""Runs that are stopped and go on, and seeds that fail beside others."""
+"""Runs that are stopped and resumed, and seeds that fail beside others."""
 
 import itertools
 import math
@@ -99,7 +99,7 @@ def test_what_cannot_be_resumed(corpus, stopped, tmp_path):
         with pytest.raises(InputError, match=words):
             settings_to_resume(path)
 
-    refused(tmp_path / "nothing", r"nothing: no run that could go on \(settings.yaml is missing\)")
+    refused(tmp_path / "nothing", r"nothing: no run that could be resumed \(settings.yaml is missing\)")
     assert settings_to_resume(stopped)[0] == SETTINGS
     other = small_corpus("MELD", sizes=(8, 4, 4))
     other.sources["file"] = "0" * 64
@@ -114,7 +114,7 @@ def test_what_cannot_be_resumed(corpus, stopped, tmp_path):
     (stopped / "unfinished_6.pt").write_bytes(b"nonsense")
     with pytest.raises(InputError, match=r"unfinished_6.pt: damaged .*; remove it"):
         train_run(corpus, SETTINGS, CPU, stopped, resume=True)
-    with pytest.raises(InputError, match=r"holds a run already .*--resume"):
+    with pytest.raises(InputError, match=r"holds a run already .*or resume it"):
         train_run(corpus, SETTINGS, CPU, stopped)
     (stopped / "settings.yaml").write_text("dataset: MELD\n")
     refused(stopped, "no hyperparameters")

@@ -183,7 +183,7 @@ def test_stopping_loses_nothing_that_is_finished(corpus, tmp_path, monkeypatch):
         return row
 
     monkeypatch.setattr(run.Trainer, "run_epoch", interrupted)
-    with pytest.raises(KeyboardInterrupt, match="1 of 3 seeds are finished; go on with --resume"):
+    with pytest.raises(KeyboardInterrupt, match="1 of 3 seeds are finished; resume with --resume"):
         train_run(corpus, settings(epochs=30, seeds=(5, 6, 7), patience=30), CPU, tmp_path / "run")
     left = sorted(name for name in content(tmp_path / "run") if not name.startswith("unfinished_"))
     assert left == [FILES[0], *FILES[2:]]
