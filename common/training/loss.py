@@ -42,19 +42,14 @@ def class_weights(settings: TrainingSettings, corpus: Corpus) -> Tensor | None:
     if settings.class_weights == "released":
         frequency = np.array(RELEASED_FREQUENCIES.get(corpus.name, ()))
         if len(frequency) != len(corpus.classes) or settings.labels != "emotion":
-            raise InputError(
-                "released class weights: frequencies were released for the emotions of the two datasets only; use train "
-                "or none",
-                change=["class_weights"],
-            )
+            message = "released class weights: frequencies were released for emotions only; use train or none"
+            raise InputError(message, change=["class_weights"])
     else:
         counts = np.bincount(corpus.label[corpus.rows("train")], minlength=len(corpus.classes))
         if not counts.all():
             absent = corpus.classes[int(np.argmin(counts))]
-            raise InputError(
-                f"class weights of the training split: no training utterance is labelled {absent}; use released or none",
-                change=["class_weights"],
-            )
+            message = f"class weights of the training split: no utterance is labelled {absent}; use released or none"
+            raise InputError(message, change=["class_weights"])
         frequency = counts / counts.sum()
     weight = 1 / frequency if settings.class_weight_formula == "inverse" else np.log(1 / frequency)
     return torch.tensor(weight, dtype=torch.float32)

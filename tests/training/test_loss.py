@@ -48,5 +48,5 @@ def test_weights_that_do_not_exist():
         class_weights(TrainingSettings(class_weights="released", labels="sentiment"), corpus.with_sentiment())
     corpus.label[:] = np.arange(len(corpus.label)) % 7
     corpus.label[corpus.label == 3] = 0
-    with pytest.raises(InputError, match="no training utterance is labelled sadness"):
+    with pytest.raises(InputError, match="no utterance is labelled sadness"):
         class_weights(TrainingSettings(class_weights="train"), corpus)

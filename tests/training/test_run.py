@@ -127,7 +127,7 @@ def test_a_folder_with_results_is_refused_unless_told(corpus, tmp_path):
     folder = tmp_path / "run"
     train_run(corpus, settings(), CPU, folder)
     before = content(folder)
-    with pytest.raises(InputError, match=r"holds a run already .*--overwrite"):
+    with pytest.raises(InputError, match=r"holds a run already .*replace the run"):
         train_run(corpus, settings(seeds=(7,)), CPU, folder)
     assert content(folder) == before
     (folder / "notes.txt").write_text("mine")
