@@ -22,12 +22,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def talks(tmp_path_factory):
-    """What the README's example leaves, run word by word in a copy of the project."""
+    """What the example of docs/own-data.md leaves, run word by word in a copy of the project."""
     place = tmp_path_factory.mktemp("place")
     for name in ("common", "IEMOCAP", "MELD"):
         shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__", "runs", "*.pkl"))
-    section = (ROOT / "README.md").read_text().split("## Own data")[1].split("\n## ")[0]
-    (commands,) = re.findall(r"```\n(mkdir.*?)```", section, re.DOTALL)
+    section = (ROOT / "docs" / "own-data.md").read_text()
+    (commands,) = re.findall(r"```sh\n(mkdir.*?)```", section, re.DOTALL)
     commands = f'export PATH="{Path(sys.executable).parent}:$PATH"\n{commands}'
     done = subprocess.run(["bash", "-e", "-c", commands], cwd=place, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -42,7 +42,7 @@ def script(talks, *words, status=0):
     return done.stdout + done.stderr
 
 
-def test_the_example_of_the_readme(talks):
+def test_the_example_of_the_documents(talks):
     predictions = pd.read_csv(talks / "talks" / "predictions.csv", keep_default_na=False)
     assert len(predictions) == 3 * 8 * 8
     known = predictions.label != ""

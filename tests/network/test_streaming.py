@@ -22,7 +22,7 @@ from tests.network.test_properties import close, conversations, networks
 from tests.small import WIDTHS, outputs, random_corpus, small_network
 
 ROWS = dict.fromkeys(name for table in "4567" for name in TABLES[table].rows)
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "live.md"
 
 
 def strict(corpus, **settings):
@@ -224,9 +224,9 @@ def test_bfloat16_is_near():
     assert 0 < (found - outputs(strict(corpus), corpus)).abs().max() < 0.1
 
 
-def test_the_example_of_the_readme(tmp_path, monkeypatch, capsys):
+def test_the_example_of_the_documents(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (example,) = (code for code in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL) if "Live(" in code)
+    (example,) = (code for code in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL) if "Live(" in code)
     widths = {"text": 1024, "event": 1024, "audio": 300, "visual": 342}
     (tmp_path / "MELD").mkdir()
     save_released(ECERC(NetworkSettings(), widths, len(CLASSES)), tmp_path / "MELD" / "ECERC_MODEL.pkl")
