@@ -87,9 +87,12 @@ def from_dialogues(
     features: dict[str, np.ndarray],
     **arrays: Any,
 ) -> Corpus:
-    """A Corpus whose dialogues stand in the order train, valid, test, `split_sizes` of each."""
+    """A Corpus whose dialogues stand in the order train, valid, test, `split_sizes` of each. Features that are not
+    given have width 0.
+    """
     ends = np.cumsum(split_sizes)
     splits = {s: list(range(end - n, end)) for s, n, end in zip(SPLITS, split_sizes, ends, strict=True)}
     offset = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    features = {name: features[name] for name in FEATURES}
+    missing = np.zeros((sum(lengths), 0), np.float32)
+    features = {name: features.get(name, missing) for name in FEATURES}
     return Corpus(name=name, features=features, offset=offset, ids=list(ids), splits=splits, **arrays)
