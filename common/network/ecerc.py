@@ -123,11 +123,13 @@ class ECERC(nn.Module):
         if masks is None:
             masks = history_masks(packing, batch.speaker, settings.empty_history, settings.positions)
             table = self._table(packing.longest, batch.speaker.device) if settings.positions else None
-        empty, features = masks.history.rule, {name: batch.features[name] for name in self.modalities}
+        empty = masks.history.rule
+        features = {name: batch.features[name] for name in self.modalities}
         if settings.modality_order == "released" and {"audio", "visual"} <= set(features):
             joined = torch.cat([features["visual"], features["audio"]], 1)  # so stored by the release, but cut as:
             features["audio"], features["visual"] = joined.split([self.widths["audio"], self.widths["visual"]], 1)
         with self._autocast(batch.packing.position.device.type):
+            # Evidence gating, eq. 1 and 8
             mapped, first = [], 0
             for name, columns in features.items():
                 modality_map = self.evidence_gating.maps[name]
@@ -137,6 +139,7 @@ class ECERC(nn.Module):
             evidence = empty.spread(self.evidence_gating(mapped)[1])  # (R, D)
             evidence = self.dropout(evidence, settings.evidence_dropout, self.training)
 
+            # Cause encoding, eq. 9
             emotion, event = evidence, None
             if self.emotion_encoder:
                 emotion = self.emotion_encoder(evidence, masks.history)  # (R, D)
