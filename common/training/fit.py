@@ -164,7 +164,13 @@ class Trainer:
 
     def _restore(self, state):
         self.epoch, self._selected = state["epoch"], state["selected"]
-        self.network.load_state_dict(state["network"])
+        try:
+            self.network.load_state_dict(state["network"])
+        except RuntimeError:  # parameters of other names or shapes
+            raise InputError(
+                f"{self.title}: its unfinished state was written by another version of this code; remove the run's "
+                "unfinished_*.pt, then resuming begins such seeds again"
+            ) from None
         self._optimizer.load_state_dict(state["optimizer"])
         vars(self.selection).update(state["selection"])
         self.network.dropout.generator.set_state(state["dropout"].cpu())
