@@ -114,7 +114,7 @@ def test_what_cannot_be_resumed(corpus, stopped, tmp_path):
     state = torch.load(stopped / "unfinished_6.pt", weights_only=True)
     state["trainer"]["network"]["of.an.older.version"] = state["trainer"]["network"].pop("classifier.bias")
     torch.save(state, stopped / "unfinished_6.pt")
-    with pytest.raises(InputError, match="seed 6 .*written by another version of this code; remove"):
+    with pytest.raises(InputError, match=r"seed 6 .*written by another version of this code; remove"):
         train_run(corpus, SETTINGS, CPU, stopped, resume=True)
     (stopped / "unfinished_6.pt").write_bytes(b"nonsense")
     with pytest.raises(InputError, match=r"unfinished_6.pt: damaged .*; remove it"):
