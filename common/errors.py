@@ -23,6 +23,9 @@ class _Short(reprlib.Repr):
         super().__init__()
         self.maxlevel = 2
 
+    def repr_int(self, x, level):
+        return repr(x) if abs(x) < 2**64 else "a huge number"  # one of thousands of digits has no repr
+
     def repr_instance(self, x, level):
         if isinstance(x, str | bytes):
             return repr(x[:60])
