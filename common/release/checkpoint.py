@@ -2,13 +2,13 @@
 
 import io
 import re
+import warnings
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
 import torch
 
-from common.data import torch_file
-from common.data.unpickler import Refused
 from common.errors import InputError, brief
 from common.files import HEAD, atomic, mistaken_for
 from common.network.attention import sinusoid
@@ -74,7 +74,7 @@ def released_state(network: ECERC) -> OrderedDict[str, torch.Tensor]:
 
 
 def save_released(network: ECERC, path: str | Path) -> None:
-    """Write the network's weights to `path` as a released checkpoint, whole or not at all."""
+    """Write the network's weights to `path` as a released checkpoint, atomically."""
     content = io.BytesIO()  # writing bytes fails with an OSError where the disk is full; torch.save would not
     torch.save(released_state(network), content)
     with atomic(path, "wb") as file:
@@ -82,58 +82,83 @@ def save_released(network: ECERC, path: str | Path) -> None:
 
 
 def load_released(network: ECERC, path: str | Path) -> None:
-    """Fill `network` with the weights of a released or own checkpoint; no code in the file runs.
+    """Fill `network` with the weights in `path`, a checkpoint of the release or of `save_released`.
 
-    Raises InputError, and leaves the network as it was, where the file is missing, truncated, no state dict, or has
-    other names, shapes or types than this network, or values that are not finite.
+    No code in the file runs. Raises InputError, and leaves the network as it was, where the file is missing, truncated,
+    no state dict, or has other names, shapes or types than this network, or values that are not finite.
     """
-    found = _read(path)
-    expected = released_state(network)
-    _check(found, expected, path)
-    network.load_state_dict({name: found[released_name(name)] for name in network.state_dict()})
+    state, expected = _read(path), released_state(network)
+    _check_names(state, expected, path)
+    _check_tensors(state, expected, path)
+    network.load_state_dict({name: state[released_name(name)] for name in network.state_dict()})
 
 
 def _read(path):
+    """The state dict in `path`, as a plain dictionary of plain tensors."""
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError:
-        raise InputError(f"{path}: no such checkpoint; give the files with --checkpoints, or train first") from None
+        raise InputError(f"{path}: no such checkpoint; give another file, or train first", ["checkpoints"]) from None
     except OSError as error:
         raise InputError(f"{path}: not readable ({error.strerror}); check the path and its rights") from None
     try:
-        found = torch_file.load(data)
+        _check_archive(data)
+        with warnings.catch_warnings(action="ignore"):  # of odd pickles; what is wrong with them is said below
+            state = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
     except Exception as error:  # a damaged file can raise nearly anything
-        refused, instead = isinstance(error, Refused), mistaken_for(data[:HEAD])
-        reason = f"it asks for {error}" if refused else "it is damaged, incomplete, or of another kind"
+        foreign, instead = re.search(r"GLOBAL ([\w.]{1,200})", str(error)), mistaken_for(data[:HEAD])
+        reason = f"it asks for {foreign[1]}" if foreign else "it is damaged, incomplete, or of another kind"
         reason = f"it is {instead}" if instead else reason
         raise InputError(
             f"{path}: not a complete checkpoint of weights only, {reason}; expected names to plain tensors, an "
             "ECERC_MODEL*.pkl as train.py writes it and the authors released it"
         ) from None
-    if not isinstance(found, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in found.values()):
+    # an OrderedDict's own methods can hide behind attributes that the file sets
+    state = dict(dict.items(state)) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(map(_is_plain, state.values())):
         raise InputError(
-            f"{path}: found a {type(found).__name__}; expected a state dict of ECERC, names to plain tensors"
+            f"{path}: found a {type(state).__name__}; expected a state dict of ECERC, names to plain tensors"
         )
-    return found
+    return state
 
 
-def _shown(name):
-    return name if isinstance(name, str) and re.fullmatch(r"[\w.]{1,100}", name) else brief(name)
+def _check_archive(data):
+    """Raises ValueError for a zip archive with a damaged part, which torch would read all the same."""
+    if data.startswith(b"PK"):
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(info.file_size for info in archive.infolist()) > len(data):
+                raise ValueError("parts that are compressed, or lie on top of each other")
+            if part := archive.testzip():
+                raise ValueError(f"the part {part} is damaged")
 
 
-def _check(found, expected, path):
-    missing, foreign = [n for n in expected if n not in found], [n for n in found if n not in expected]
+def _is_plain(value):
+    if type(value) not in (torch.Tensor, torch.nn.Parameter):
+        return False
+    return value.layout is torch.strided and value.device.type == "cpu" and not (value.is_quantized or value.is_nested)
+
+
+def _check_names(state, expected, path):
+    missing, foreign = [n for n in expected if n not in state], [n for n in state if n not in expected]
     if missing or foreign:
         counts = " and ".join(
-            f"{len(names)} {what} (such as {_shown(names[0])})"
+            f"{len(names)} {what} (such as {_printable(names[0])})"
             for names, what in ((missing, "missing"), (foreign, "foreign"))
             if names
         )
         raise InputError(
             f"{path}: {counts} of {len(expected)} expected tensors; it is of another network, or was trained "
-            "with other --layers, --modalities, --without or --evidence-gate-inputs"
+            "with other settings",
+            ["layers", "modalities", "without", "evidence_gate_inputs"],
         )
-    width, needed = (tuple(state[_TABLE].shape)[-1:] for state in (found, expected))
+
+
+def _printable(name):
+    return name if isinstance(name, str) and re.fullmatch(r"[\w.]{1,100}", name) else brief(name)
+
+
+def _check_tensors(state, expected, path):
+    width, needed = (tuple(tensors[_TABLE].shape)[-1:] for tensors in (state, expected))
     if width != needed:
         made_for, has = (f"{w}{_RELEASED_WIDTHS.get(w, '')}" for w in (width, needed))
         raise InputError(
@@ -141,12 +166,12 @@ def _check(found, expected, path):
             "dataset"
         )
     for name, tensor in expected.items():
-        if found[name].shape != tensor.shape:
+        if state[name].shape != tensor.shape:
             raise InputError(
-                f"{path}: {name} has shape {tuple(found[name].shape)}; this dataset and these settings need "
+                f"{path}: {name} has shape {tuple(state[name].shape)}; this dataset and these settings need "
                 f"{tuple(tensor.shape)}; use the settings it was trained with (options, or its settings.yaml beside it)"
             )
-        if found[name].dtype != tensor.dtype:
-            raise InputError(f"{path}: {name} is {found[name].dtype}; expected {tensor.dtype}; get the file again")
-        if not found[name].isfinite().all():
-            raise InputError(f"{path}: {name} holds NaN or infinity; get the file again, or train anew")
+        if state[name].dtype != tensor.dtype:
+            raise InputError(f"{path}: {name} is {state[name].dtype}; expected {tensor.dtype}; get the file again")
+        if not torch.isfinite(state[name]).all():
+            raise InputError(f"{path}: {name} holds NaN or infinity; get the file again, or train again")

@@ -102,6 +102,10 @@ BAD = {
     "no state dict": (lambda s, path: torch.save([1, 2], path), "found a list; expected a state dict"),
     "sparse": (spoil(lambda s: s.update({"smax_fc.bias": torch.ones(4).to_sparse()})), "names to plain tensors"),
     "no storage": (spoil(lambda s: s.update({"smax_fc.bias": torch.ones(4, device="meta")})), "names to plain tensors"),
+    "nested": (
+        spoil(lambda s: s.update({"smax_fc.bias": torch.nested.nested_tensor([torch.ones(4)])})),
+        "names to plain tensors",
+    ),
     "numbers": (lambda s, path: torch.save({"a": 1}, path), "found a dict; expected a state dict"),
     "code": (lambda s, path: path.write_bytes(pickle.dumps(Attack())), "weights only"),
     "code, zipped": (lambda s, path: torch.save({"a": Attack()}, path), "weights only, it asks for posix.system;"),
@@ -138,6 +142,36 @@ def test_a_truncated_checkpoint_is_refused(tmp_path):
             load_released(network, path)
 
 
+def test_a_changed_byte_in_a_weight_is_noticed(tmp_path):
+    """torch.load would take it: it checks no checksums."""
+    network, path = small_network(random_corpus([2])), tmp_path / "ECERC_MODEL.pkl"
+    save_released(network, path)
+    content = bytearray(path.read_bytes())
+    content[content.index(network.state_dict()["classifier.weight"].numpy().tobytes()) + 20] ^= 1
+    path.write_bytes(content)
+    torch.load(path, weights_only=True)
+    with pytest.raises(InputError, match="not a complete checkpoint"):
+        load_released(network, path)
+
+
+def test_attributes_of_a_state_dict_hide_nothing(tmp_path):
+    """A pickle may give an OrderedDict attributes, which stand before its methods."""
+    network = small_network(random_corpus([2]))
+    state = released_state(network)
+    state["smax_fc.bias"] = 1
+    state.values, state.items, state.keys = dict, dict, dict
+    torch.save(state, tmp_path / "ECERC_MODEL.pkl")
+    with pytest.raises(InputError, match="names to plain tensors"):
+        load_released(network, tmp_path / "ECERC_MODEL.pkl")
+
+
+def test_a_checkpoint_in_the_format_before_torch_1_6_is_read(tmp_path):
+    network, other = (small_network(random_corpus([2]), seed=seed) for seed in (1, 2))
+    torch.save(released_state(network), tmp_path / "a.pkl", _use_new_zipfile_serialization=False)
+    load_released(other, tmp_path / "a.pkl")
+    assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in network.state_dict().items())
+
+
 def test_a_checkpoint_of_the_other_dataset_names_both_widths(tmp_path):
     save_released(goldens.network("MELD"), tmp_path / "ECERC_MODEL.pkl")
     with pytest.raises(InputError, match=r"1666,\) as MELD's; these data have \(2948,\) as IEMOCAP's"):
@@ -147,8 +181,9 @@ def test_a_checkpoint_of_the_other_dataset_names_both_widths(tmp_path):
 def test_another_number_of_layers_is_named(tmp_path):
     corpus = random_corpus([2])
     save_released(small_network(corpus, layers=2), tmp_path / "ECERC_MODEL.pkl")
-    with pytest.raises(InputError, match=r"72 foreign .*other --layers"):
+    with pytest.raises(InputError, match=r"72 foreign .*other settings") as error:
         load_released(small_network(corpus), tmp_path / "ECERC_MODEL.pkl")
+    assert "layers" in error.value.change
 
 
 def test_a_pointer_or_a_web_page_in_place_of_a_checkpoint_is_named(tmp_path):
