@@ -56,10 +56,18 @@ class Corpus:
         """Positions of the utterances of `split`, dialogue after dialogue in file order."""
         return np.concatenate([np.arange(self.offset[i], self.offset[i + 1]) for i in self.splits[split]])
 
+    def per_dialogue(self, values: np.ndarray, as_list: bool = False) -> dict:
+        """`values`, one per utterance (U, …), as a dictionary from dialogue id to a list with one entry each.
+
+        `as_list`: entries as Python numbers, strings and lists in place of numpy's.
+        """
+        dialogues = np.split(values, self.offset[1:-1])
+        return {i: d.tolist() if as_list else list(d) for i, d in zip(self.ids, dialogues, strict=True)}
+
     def with_sentiment(self) -> "Corpus":
         """The same conversations labelled by sentiment. Raises InputError where there is no such labelling."""
         if self.sentiment is None:
-            raise InputError(f"--labels sentiment: {self.name} has no sentiment labels; expected --labels emotion")
+            raise InputError(f"{self.name} has no sentiment labels; use its emotion labels", ["labels"])
         return replace(self, label=self.sentiment, classes=SENTIMENTS)
 
     def with_classes(self, classes: list[str]) -> "Corpus":

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from common.data import safe_pickle
+from common.data import feature_pickle
 from common.errors import InputError, brief
 
 
@@ -17,29 +16,29 @@ class FeatureFile:
 
     def __init__(self, path: str | Path, count: int, names: dict[int, str]):
         self.path, self.names = Path(path), names
-        content = safe_pickle.load(path)
+        content = feature_pickle.load(path)
         self._size = self.path.stat().st_size
         if not isinstance(content, tuple | list):
-            raise InputError(f"{path}: found {_kind(content)}; expected a tuple of {count} fields; {_AGAIN}")
+            raise InputError(f"{path}: found {_kind(content)}; expected a tuple of {count} fields; {_MEND}")
         if len(content) != count:
-            raise InputError(f"{path}: found {len(content)} fields; expected {count}; {_AGAIN}")
+            raise InputError(f"{path}: found {len(content)} fields; expected {count}; {_MEND}")
         self._fields = {position: content[position] for position in names}
 
     def error(self, position: int, found: str, expected: str, dialogue: str | int | None = None) -> InputError:
         """An InputError about one field, and one dialogue of it."""
         where = "" if dialogue is None else f", dialogue {brief(dialogue)}"
         where = f"{self.path}: field {position} ({self.names[position]}){where}"
-        return InputError(f"{where}: found {found}; expected {expected}; {_AGAIN}")
+        return InputError(f"{where}: found {found}; expected {expected}; {_MEND}")
 
     def ids(self, position: int) -> list:
         """The dialogue ids of a split in file order; those of a set, whose order changes, sorted."""
-        found = self._fields[position]
-        unordered = isinstance(found, set | frozenset)
-        if not unordered and not is_list(found, tensors=False):
-            raise self.error(position, _kind(found), "a list of dialogue ids")
-        ids = [i.item() if isinstance(i, np.generic) else i for i in found]
+        field = self._fields[position]
+        unordered = isinstance(field, set | frozenset)
+        if not unordered and not is_list(field):
+            raise self.error(position, _kind(field), "a list of dialogue ids")
+        ids = [i.item() if isinstance(i, np.generic) else i for i in field]
         for i in ids:
-            if type(i) not in (str, int) or type(i) is not type(ids[0]):
+            if type(i) not in (str, int) or type(i) is not type(ids[0]) or not _plain(i):
                 raise self.error(position, f"the id {brief(i)}", "strings only, or whole numbers only")
         return sorted(ids) if unordered else ids
 
@@ -63,14 +62,14 @@ class FeatureFile:
 
         Raises InputError where a dialogue is missing, empty, or not as long as `lengths` says.
         """
-        found = self._fields[position]
-        if not isinstance(found, dict):
-            raise self.error(position, _kind(found), "a dictionary from dialogue ids to utterances")
+        field = self._fields[position]
+        if not isinstance(field, dict):
+            raise self.error(position, _kind(field), "a dictionary from dialogue ids to utterances")
         rows = []
         for at, i in enumerate(ids):
-            if i not in found:
+            if i not in field:
                 raise self.error(position, "no such dialogue", "every dialogue of the splits", i)
-            row = found[i]
+            row = field[i]
             if not is_list(row):
                 raise self.error(position, _kind(row), "a list with an entry per utterance", i)
             if len(row) == 0:
@@ -102,29 +101,29 @@ class FeatureFile:
 
     def strings(self, position: int, ids: list, lengths: list[int]) -> list[str]:
         """One string per utterance. Raises InputError for anything else than strings and numbers."""
-        found, size = [], 0
+        strings, size = [], 0
         for i, row in zip(ids, self.table(position, ids, lengths), strict=True):
             for entry in row:
-                if not isinstance(entry, str | int | float | np.generic | None):
+                if not (_plain(entry) or isinstance(entry, np.generic | None)):
                     raise self.error(position, f"the entry {brief(entry)}", "a string", i)
-                found.append(str(entry))
-                size += len(found[-1])
+                strings.append(str(entry))
+                size += len(strings[-1])
                 self._require_room(position, size)
-        return found
+        return strings
 
     def entries(self, position: int, ids: list, lengths: list[int]) -> list[tuple]:
         """One tuple of numbers or strings per utterance, from numbers, strings, or flat lists of them."""
-        found, size = [], 0
+        entries, size = [], 0
         for i, row in zip(ids, self.table(position, ids, lengths), strict=True):
             for entry in row:
                 values = entry.tolist() if hasattr(entry, "tolist") else entry
                 values = tuple(values) if isinstance(values, list | tuple) else (values,)
                 size += 64 * len(values)
                 self._require_room(position, size)
-                if not values or not all(isinstance(value, str | int | float) for value in values):
+                if not values or not all(map(_plain, values)):
                     raise self.error(position, f"the entry {brief(values)}", "numbers or strings, or a list of them", i)
-                found.append(values)
-        return found
+                entries.append(values)
+        return entries
 
     def features(self, position: int, ids: list, lengths: list[int]) -> np.ndarray:
         """Features of all utterances, float32 (U, width); the width is that of the first utterance.
@@ -162,10 +161,14 @@ def _whole(label):
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def is_list(value: object, tensors: bool = True) -> bool:
-    """Whether `value` is a list, a tuple, an array or a tensor of at least one dimension."""
-    array = isinstance(value, np.ndarray) or (tensors and isinstance(value, torch.Tensor))
-    return value.ndim > 0 if array else isinstance(value, list | tuple)
+def _plain(value):
+    """Whether `value` is a string or a number; one of thousands of digits, which has no `str`, is not."""
+    return isinstance(value, str | float) or (isinstance(value, int) and abs(value) < 2**64)
+
+
+def is_list(value: object) -> bool:
+    """Whether `value` is a list, a tuple, or an array of at least one dimension."""
+    return value.ndim > 0 if isinstance(value, np.ndarray) else isinstance(value, list | tuple)
 
 
 def _kind(value):
@@ -176,18 +179,18 @@ def _kind(value):
 def _shape(entry):
     if isinstance(entry, list | tuple):
         return (len(entry),)
-    return tuple(entry.shape) if isinstance(entry, np.ndarray | torch.Tensor) else ()
+    return entry.shape if isinstance(entry, np.ndarray) else ()
 
 
 def as_float32(entry: object) -> np.ndarray:
-    """One entry, an array, tensor, flat list or number, as a float32 array; raises what numpy raises."""
-    if isinstance(entry, torch.Tensor):  # torch turns its own kinds of numbers, such as bfloat16, which numpy lacks
-        return entry.float().numpy()
+    """One entry, an array, flat list or number, as a float32 array; raises what numpy raises."""
     if isinstance(entry, np.ndarray) and not entry.dtype.hasobject:
+        if entry.dtype.kind == "c":
+            raise TypeError("complex numbers")
         return entry.astype(np.float32)
     if isinstance(entry, np.ndarray | list | tuple):
         return np.fromiter(entry, np.float32, len(entry))  # does not walk into lists in a list
     return np.asarray(entry, np.float32)
 
 
-_AGAIN = "get the file again or rebuild it"
+_MEND = "get the file again or rebuild it"

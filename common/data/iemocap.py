@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from common.data.corpus import Corpus, from_dialogues
+from common.data.feature_pickle import refuse_existing, save
 from common.data.fields import FeatureFile
-from common.data.writing import blank, cut, dump, refuse_existing
 from common.errors import InputError
 
 NAME, FOLDER = "IEMOCAP", "iemocap"
@@ -68,14 +68,14 @@ def write(corpus: Corpus, folder: str | Path) -> None:
         raise InputError(f"{corpus.name}: the IEMOCAP layout holds two speakers and a tenth of train for validation")
     refuse_existing(folder, FILES)
     train_ids, test_ids = [corpus.ids[i] for i in valid + train], [corpus.ids[i] for i in test]
-    per_dialogue, empty, splits = cut(corpus), blank(corpus), (train_ids, test_ids)
+    per_dialogue, splits = corpus.per_dialogue, (train_ids, test_ids)
     utterances = {i: [f"{i}_{u:03d}" for u in range(n)] for i, n in zip(corpus.ids, corpus.lengths, strict=True)}
     speakers = per_dialogue(np.where(corpus.speaker == 0, "M", "F"), as_list=True)
     labels = per_dialogue(corpus.label, as_list=True)
-    sentences = per_dialogue(np.array(corpus.sentences, object), as_list=True) if corpus.sentences else empty
+    sentences = per_dialogue(np.array(corpus.sentences or [""] * len(corpus.label), object), as_list=True)
     audio, visual = (per_dialogue(corpus.features[name]) for name in ("audio", "visual"))
-    dump((utterances, speakers, labels, {}, audio, visual, sentences, *splits), Path(folder) / BASE)
+    save((utterances, speakers, labels, {}, audio, visual, sentences, *splits), Path(folder) / BASE)
     emotion = per_dialogue(corpus.features["text"], as_list=True)
-    dump((speakers, labels, emotion, {}, {}, {}, sentences, *splits, []), Path(folder) / EMOTION)
+    save((speakers, labels, emotion, {}, {}, {}, sentences, *splits, []), Path(folder) / EMOTION)
     event = per_dialogue(corpus.features["event"], as_list=True)
-    dump((speakers, labels, {}, {}, {}, {}, event, {}, {}, {}, sentences, *splits, [], [], []), Path(folder) / EVENT)
+    save((speakers, labels, {}, {}, {}, {}, event, {}, {}, {}, sentences, *splits, [], [], []), Path(folder) / EVENT)

@@ -1,4 +1,4 @@
-"""The Corpus that a script asked for: the released files in a data folder, or synthetic conversations."""
+"""The Corpus of a dataset: the released files in a data folder, or synthetic conversations."""
 
 from pathlib import Path
 
@@ -35,10 +35,12 @@ def require_files(dataset: str, data_dir: str | Path) -> None:
     folder = Path(data_dir) / module.FOLDER
     missing = [name for name in module.FILES if not (folder / name).is_file()]
     if missing and any((Path(data_dir) / name).is_file() for name in missing):
-        raise InputError(f"--data-dir {data_dir}: holds the files itself; give the folder above, with {module.FOLDER}/")
+        folders = f"give the folder above, with {module.FOLDER}/"
+        raise InputError(f"{data_dir}: holds the files itself; {folders}", ["data_dir"])
     if missing:
         raise InputError(
             f"{folder}: missing {', '.join(missing)}; the authors of ECERC share these files at {_LINKS}; get "
-            f"them with `python -m common obtain {dataset}`, put them into that folder, name another one with "
-            "--data-dir, or use --synthetic to do without"
+            f"them with `python -m common obtain {dataset}`, put them into that folder, name another one, or do "
+            "without them on synthetic conversations",
+            ["data_dir", "synthetic"],
         )

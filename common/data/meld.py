@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from common.data.corpus import SENTIMENTS, Corpus, from_dialogues
+from common.data.feature_pickle import refuse_existing, save
 from common.data.fields import FeatureFile
-from common.data.writing import blank, cut, dump, refuse_existing
 from common.errors import InputError
 
 NAME, FOLDER = "MELD", "meld"
@@ -69,12 +69,12 @@ def write(corpus: Corpus, folder: str | Path) -> None:
     if len(corpus.speakers) > SPEAKERS:
         raise InputError(f"{corpus.name}: found {len(corpus.speakers)} speakers; the MELD layout holds {SPEAKERS}")
     refuse_existing(folder, FILES)
-    per_dialogue = cut(corpus)
+    per_dialogue = corpus.per_dialogue
     one_hot = np.eye(SPEAKERS, dtype=np.int64)[corpus.speaker]
     sentiment = np.zeros_like(corpus.label) if corpus.sentiment is None else corpus.sentiment
-    sentences = per_dialogue(np.array(corpus.sentences, object), as_list=True) if corpus.sentences else blank(corpus)
+    sentences = per_dialogue(np.array(corpus.sentences or [""] * len(corpus.label), object), as_list=True)
     text, event, audio, visual = (per_dialogue(corpus.features[name]) for name in _FEATURES)
     splits = [[corpus.ids[i] for i in corpus.splits[s]] for s in ("train", "test", "valid")]
     labels = [per_dialogue(values, as_list=True) for values in (one_hot, corpus.label, sentiment)]
     content = (*labels, text, {}, {}, {}, event, {}, {}, {}, audio, visual, sentences, *splits)
-    dump(content, Path(folder) / FILE)
+    save(content, Path(folder) / FILE)

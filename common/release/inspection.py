@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from common.batching.packing import without_history
-from common.data import safe_pickle
+from common.data import feature_pickle
 from common.data.corpus import SPLITS, Corpus
 from common.data.fields import as_float32, is_list
 from common.errors import InputError
@@ -16,9 +16,9 @@ REPEAT = 5  # so many utterances in a row are in no two splits of the real conve
 
 def file_fields(path: str | Path, names: dict[int, str]) -> list[dict]:
     """A row per field of the pickle `path`: what it `holds` (`names`, by position), `dialogues`, `utterances`, their
-    `entries` (dtype × width), and how many numbers are `NaN` or `Inf`. Raises InputError as `safe_pickle.load`.
+    `entries` (dtype × width), and how many numbers are `NaN` or `Inf`. Raises InputError as `feature_pickle.load`.
     """
-    content = safe_pickle.load(path)
+    content = feature_pickle.load(path)
     if not isinstance(content, tuple | list):
         raise InputError(f"{path}: found a {type(content).__name__}; expected a tuple of fields; get the file again")
     with np.errstate(over="ignore"):  # of what is too large for float32, which counts as Inf

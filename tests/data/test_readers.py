@@ -247,7 +247,10 @@ BAD = {
     ),
     "set of rows": (spoil(1, set), r"field 1 .*dialogue 0: found a set; expected a list with an entry per utterance"),
     "number": (spoil(1, lambda rows: np.array(3)), r"dialogue 0: found a numpy array of shape \(\)"),
-    "no tensor": (spoil(3, lambda rows: torch.tensor(3)), r"dialogue 0: found a Tensor; expected a list"),
+    "no tensor": (
+        spoil(3, lambda rows: torch.tensor(3)),
+        r"dialogue 0: found a numpy array of shape \(\); expected a list",
+    ),
     "list as label": (spoil(1, lambda rows: [np.array([6])] * len(rows)), r"dialogue 0: found the label \[6\]"),
     "ragged speaker": (
         spoil(0, lambda rows: [[1, [2, 3]]] * len(rows)),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.data import safe_pickle
+from common.data import feature_pickle
 from common.errors import InputError
 
 VALUES = {
@@ -31,7 +31,7 @@ VALUES = {
 def read(tmp_path):
     def read(content):
         (tmp_path / "features.pkl").write_bytes(content)
-        return safe_pickle.load(tmp_path / "features.pkl")
+        return feature_pickle.load(tmp_path / "features.pkl")
 
     return read
 
@@ -76,10 +76,14 @@ def test_a_pickle_of_python_2(read):
     np.testing.assert_array_equal(found["é"], values)
 
 
-def test_torch_tensors(read):
-    tensor = torch.arange(6.0).reshape(2, 3).T
-    found = read(pickle.dumps({"a": [tensor]}))
-    assert torch.equal(found["a"][0], tensor)
+@pytest.mark.parametrize("protocol", [0, 2, 5])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.int64, torch.uint8, torch.bool])
+def test_torch_tensors_come_as_arrays(read, dtype, protocol):
+    flat = torch.arange(24).to(dtype)
+    tensors = [flat.reshape(4, 6).T, flat[3:9], flat[5], torch.zeros(0, 3, dtype=dtype)]
+    for array, tensor in zip(read(pickle.dumps({"a": tensors}, protocol))["a"], tensors, strict=True):
+        expected = (tensor.float() if dtype == torch.bfloat16 else tensor).numpy()
+        np.testing.assert_array_equal(array, expected, strict=True)
 
 
 def test_a_tensor_larger_than_its_storage_is_refused(read):
@@ -95,9 +99,9 @@ def test_memory_that_runs_out_is_not_taken_for_a_damaged_file(tmp_path, monkeypa
     def load(self):
         raise MemoryError
 
-    monkeypatch.setattr(safe_pickle.Unpickler, "load", load)
+    monkeypatch.setattr(feature_pickle._Unpickler, "load", load)
     with pytest.raises(InputError, match="not enough memory"):
-        safe_pickle.load(tmp_path / "features.pkl")
+        feature_pickle.load(tmp_path / "features.pkl")
 
 
 class Attack:
@@ -126,7 +130,7 @@ def test_anything_else_is_refused_by_name_and_not_run(tmp_path, name):
         value = Attack(value.call[0], *(text.format(trace) for text in value.call[1]))
     path.write_bytes(pickle.dumps(({"a": 1}, value)))
     with pytest.raises(InputError, match=name) as error:
-        safe_pickle.load(path)
+        feature_pickle.load(path)
     assert str(path) in str(error.value)
     assert not trace.exists()
 
@@ -136,6 +140,7 @@ def test_anything_else_is_refused_by_name_and_not_run(tmp_path, name):
     [
         # BUILD with a state for attributes, on a function that is allowed
         (b"cnumpy\ndtype\n(N}U\x01xK\x01stb.", "a change of a function"),
+        (b"cbuiltins\nlist\nK\x05\x85\x81.", "NEWOBJ class argument must be a type"),
         (b"cnumpy\nndarray\nK\x05\x85R.", "a call of numpy.ndarray"),
         (b"cnumpy.core.multiarray\n_reconstruct\ncbuiltins\nlist\nK\x00\x85U\x01b\x87R.", "an array of class"),
         (b"cnumpy\ndtype\nU\x03O,O\x85R.", "numpy dtype 'O,O'"),
@@ -147,10 +152,60 @@ def test_allowed_names_do_nothing_but_what_they_are_for(read, content, reason):
         read(b"\x80\x02" + content)
 
 
+STATES = [b"}U\x01xK\x01s", b"N}U\x09_functionK\x01s\x86", b"}U\x09__class__K\x01s", b"K\x01", b"("]
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("name", feature_pickle._ALLOWED)
+def test_no_pickle_changes_what_a_name_stands_for(read, name, state):
+    """BUILD would set attributes of functions for the rest of the process."""
+    function = feature_pickle._ALLOWED[name]
+    before = dict(vars(function)), dict(getattr(function._function, "__dict__", {}))
+    module, _, last = name.rpartition(".")
+    with pytest.raises(InputError):
+        read(b"c" + module.encode() + b"\n" + last.encode() + b"\n" + state + b"b.")
+    assert before == (dict(vars(function)), dict(getattr(function._function, "__dict__", {})))
+
+
+def array(shape, dtype, state, content):
+    """An array in opcodes, its dtype with any state."""
+    start = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\0\x85U\1btR"
+    return start + b"(K\1" + shape + b"cnumpy\ndtype\nU\2" + dtype + b"K\0K\1\x87R" + state + b"\x89" + content + b"tb"
+
+
+def test_flags_and_sizes_in_the_state_of_a_dtype_reach_no_array(read):
+    """numpy believes them: bytes as pointers to objects, or strings longer than their memory."""
+    state = b"(K\3U\1<NNNM\x00\x10K\x01K\x00tb"
+    with pytest.raises(InputError, match="with a bytes as its content"):
+        read(array(b"K\1\x85", b"O8", state, b"C\x08" + b"A" * 8) + b".")
+    assert read(array(b"K\1\x85", b"S1", state, b"C\1a") + b".").dtype == "S1"
+
+
+@pytest.mark.parametrize("shape", [b"K\5\x85", b"J\xff\xff\xff\xffJ\xff\xff\xff\xff\x86", b"G?\xf0\0\0\0\0\0\0\x85"])
+def test_an_array_of_objects_takes_no_more_than_its_list_has(read, shape):
+    with pytest.raises(InputError, match="not a complete pickle"):
+        read(array(shape, b"O8", b"(K\3U\1|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK?tb", b"]K\1a") + b".")
+
+
+def test_sizes_that_overflow_are_no_shape(read):
+    """16 * 16 is 0 to numpy's 8-bit integers."""
+    sizes = pickle.dumps((np.int8(16), np.int8(16)), 2)[2:-1]
+    with pytest.raises(InputError, match="array of shape"):
+        read(array(sizes, b"O8", b"(K\3U\1|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK?tb", b"]") + b".")
+
+
+def test_an_array_gets_its_content_once(read):
+    """A memoryview of the first content, which protocol 5 can make, would see freed memory."""
+    content = array(b"K\2\x85", b"i1", b"(K\3U\1|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb", b"C\2ab")
+    assert read(content + b".").tolist() == [97, 98]
+    with pytest.raises(InputError, match="a second content of an array"):
+        read(content + content[content.index(b"(K\1") :] + b".")
+
+
 def test_an_array_with_too_few_values_is_refused(read):
     content = pickle.dumps(np.zeros(4, np.float32), 2)
     assert content.count(b"K\x04\x85") == 1
-    with pytest.raises(InputError, match=r"array of shape \(5,\) with 4 values"):
+    with pytest.raises(InputError, match=r"not a complete pickle \(ValueError: buffer size"):
         read(content.replace(b"K\x04\x85", b"K\x05\x85"))
 
 
@@ -159,14 +214,14 @@ def test_a_file_cut_anywhere_is_named(tmp_path):
     for length in range(len(content)):
         path.write_bytes(content[:length])
         with pytest.raises(InputError, match=r"features\.pkl: not a complete pickle"):
-            safe_pickle.load(path)
+            feature_pickle.load(path)
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path):
     with pytest.raises(InputError, match=r"nothing\.pkl: no such file"):
-        safe_pickle.load(tmp_path / "nothing.pkl")
+        feature_pickle.load(tmp_path / "nothing.pkl")
     with pytest.raises(InputError, match="not readable"):
-        safe_pickle.load(tmp_path)
+        feature_pickle.load(tmp_path)
 
 
 @pytest.mark.parametrize(
