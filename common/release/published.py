@@ -1,5 +1,14 @@
 """What is publicly known of the released files: from the paper, and from the code and checkpoints of its authors."""
 
+DRIVE_IDS = {  # Google Drive
+    "IEMOCAP_features.pkl": "1RV-V6aiUzENUy97XskKqgm_bCJATpapS",
+    "iemocap_emotion_features_roberta.pkl": "1vbgQ78Pzil6trugnPmgqP8q7j-fAweCj",
+    "iemocap_emotion_semantic_features_roberta.pkl": "1CQ32t7FPvQU7i0S7h6fGUClPxwvQW9Qv",
+    "meld_emotion_semantic_features_roberta.pkl": "1IQokygWgjaZuSXvCsfIcUzj1Gu69hDCb",
+}
+REPOSITORY = "zt-ai/ECERC"  # on the Hugging Face hub
+CHECKPOINTS = ("ECERC_MODEL.pkl", "ECERC_MODEL_2.pkl", "ECERC_MODEL_3.pkl")
+SHA256 = {("MELD", "ECERC_MODEL.pkl"): "0f44a6e546592a3f7843342c0f72dcfa591eab1f99cdbd8a7d4ea7aed607441c"}
 WIDTHS = {
     "IEMOCAP": {"text": 1024, "event": 1024, "audio": 1582, "visual": 342},
     "MELD": {"text": 1024, "event": 1024, "audio": 300, "visual": 342},

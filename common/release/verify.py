@@ -3,19 +3,16 @@
 `python -m common verify [DIR] [--json FILE]`. It writes nothing but that FILE, and runs nothing in a feature file.
 """
 
-import json
 from pathlib import Path
 
 import pandas as pd
 
 from common.data import DATASETS
 from common.data.corpus import SPLITS
-from common.data.load import DEFAULT_DATA
 from common.errors import InputError
-from common.files import atomic, sha256
+from common.files import sha256
 from common.release import inspection, published
-from common.release.download import read_manifest
-from common.settings import OneLineParser
+from common.release.obtain import read_manifest
 
 RELEASED, FEATURES, CONVERSATIONS = (
     "the released files",
@@ -125,41 +122,3 @@ def describe(report: dict) -> str:
 
 def _table(rows):
     return pd.DataFrame(rows, dtype=object).fillna("–").to_string(index=False)
-
-
-def main() -> None:
-    """Verify as the command line says."""
-    parser = OneLineParser(prog="python -m common verify", description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "folder",
-        type=Path,
-        nargs="?",
-        default=DEFAULT_DATA,
-        help="folder that holds iemocap/ or meld/ with the feature files (default: data/ of the repository)",
-        metavar="DIR",
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all of it to this file; -: print that instead")
-    arguments = parser.parse_args()
-    to_print, target = arguments.json == Path("-"), arguments.json
-    if target and not to_print and target.exists():
-        raise InputError(f"--json {target}: exists already and is not overwritten; remove it or choose another name")
-    reports = []
-    for dataset in DATASETS:
-        reports.append(verify(dataset, arguments.folder))
-        if not to_print:
-            print(f"{describe(reports[-1])}\n", flush=True)
-    if to_print:
-        print(json.dumps(reports, indent=1))
-    else:
-        print(JUDGED)
-        if target:
-            with atomic(target) as file:
-                json.dump(reports, file, indent=1)
-    if all(report["verdict"] == ABSENT for report in reports):
-        raise InputError(
-            f"{arguments.folder}: no feature files in iemocap/ or meld/ there; give the folder above these, or get the "
-            f"files with `python -m common obtain {' '.join(DATASETS)}`"
-        )
-    wrong = [reason for report in reports if report["verdict"] == WRONG for reason in report["reasons"]]
-    if wrong:
-        raise InputError("; ".join(wrong))

@@ -1,250 +1,229 @@
-"""One download from a server on the loopback that does what servers and networks do."""
+"""One file of the hub or of Google Drive, from a server on the loopback that does what servers and networks do."""
 
-import fcntl
-import hashlib
-import io
-import json
 import os
-import time
+import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from common.errors import InputError
 from common.release import download as downloading
-from common.release.download import DownloadError, Source, UnreachableError, download
-from tests.release.server import CONTENT, POINTER, cut, page, ranges, stall, status, whole
+from common.release.download import DownloadError, UnreachableError, from_drive, from_hub, hub_files
+from tests.release.server import (
+    CONTENT,
+    POINTER,
+    QUOTA,
+    digest,
+    drive_file,
+    hub_file,
+    page,
+    stalled,
+    status,
+    whole,
+)
 
-DIGEST = hashlib.sha256(CONTENT).hexdigest()
+ETAG = {"ETag": '"a"'}
 
 
 @pytest.fixture
-def fetch(server, tmp_path):
-    """Download /f, which the server answers with `replies`; returns the folder."""
+def drive(server, tmp_path):
+    """Download a file of Drive, which the server answers with `replies`; returns its content."""
 
-    def fetch(*replies, timeout=5.0, **known):
+    def drive(*replies):
         if replies:
-            server.replies["/f"] = list(replies)
-        source = Source(f"{server.url}/f?id=1", tmp_path / "f.pkl", "https://example.org/f", **known)
-        return download(source, timeout)
+            server.replies["/uc"] = list(replies)
+        path, url = from_drive("1", tmp_path / "f.pkl")
+        assert (path, url) == (tmp_path / "f.pkl", "https://drive.google.com/uc?id=1")
+        return path.read_bytes()
 
-    return fetch
-
-
-def test_a_file_arrives_with_size_and_checksum_in_the_manifest(fetch, tmp_path, server):
-    assert fetch(whole(ETag='"a"')) == DIGEST
-    assert (tmp_path / "f.pkl").read_bytes() == CONTENT
-    assert sorted(os.listdir(tmp_path)) == ["f.pkl", "obtained.json"]
-    entry = json.loads((tmp_path / "obtained.json").read_text())["f.pkl"]
-    assert (entry["size"], entry["sha256"], entry["source"]) == (len(CONTENT), DIGEST, f"{server.url}/f?id=1")
+    return drive
 
 
-def test_a_connection_that_drops_again_and_again_is_continued(fetch, tmp_path, server):
-    assert fetch(cut(40_000)) == DIGEST  # eight drops, more than tries without progress
-    assert (tmp_path / "f.pkl").read_bytes() == CONTENT
-    assert ranges(server) == [None, *(f"bytes={n}-" for n in range(40_000, len(CONTENT), 40_000))]
+@pytest.fixture
+def hub(server, tmp_path):
+    """Download a file of the hub, which the server answers with `replies`; returns its content."""
+
+    def hub(*replies):
+        server.replies["/a/b/resolve/main/c/f.pkl"] = list(replies)
+        path, url = from_hub("a/b", "c/f.pkl", tmp_path)
+        assert url == f"{server.url}/a/b/resolve/main/c/f.pkl"
+        assert path.is_relative_to(tmp_path)
+        return path.read_bytes()
+
+    return hub
 
 
-def test_the_bar_counts_what_has_arrived(fetch, monkeypatch):
-    bars = []
-
-    class Bar(downloading.tqdm):
-        def __init__(self, **options):
-            bars.append(self)
-            super().__init__(**options | {"disable": False, "file": io.StringIO()})
-
-    monkeypatch.setattr(downloading, "tqdm", Bar)
-    fetch(cut(200_000))
-    assert [(bar.initial, bar.n, bar.total) for bar in bars] == [
-        (0, 200_000, len(CONTENT)),
-        (200_000, len(CONTENT), len(CONTENT)),
-    ]
-    assert "f.pkl: 100%" in bars[-1].fp.getvalue()
+def ranges(server):
+    return [asked for _, asked in server.asked]
 
 
-def test_a_server_that_knows_no_ranges_starts_anew(fetch, tmp_path):
-    assert fetch(cut(40_000, ranges=False), cut(50_000, ranges=False), whole()) == DIGEST
-    assert (tmp_path / "f.pkl").read_bytes() == CONTENT
+def parts(folder):
+    return [path.read_bytes() for path in folder.glob("*.part")]
 
 
-def test_a_truncated_file_is_never_placed_and_stays_to_be_continued(fetch, tmp_path, server):
-    with pytest.raises(DownloadError, match=r"the connection was closed, 260,\d+ bytes are missing, 4 times"):
-        fetch(cut(40_000, ranges=False))
-    assert sorted(os.listdir(tmp_path)) == ["f.pkl.part", "obtained.json"]
-    assert (tmp_path / "f.pkl.part").read_bytes() == CONTENT[:40_000]
-    assert len(server.asked) == downloading.TRIES
+def test_a_file_of_drive_arrives(drive, tmp_path):
+    assert drive(drive_file()) == CONTENT
+    assert os.listdir(tmp_path) == ["f.pkl"]
+
+
+def test_a_file_of_the_hub_arrives(hub):
+    assert hub(hub_file()) == CONTENT
+
+
+def test_the_hub_lists_files_with_their_checksums(server):
+    server.on_hub({"x/f.pkl": CONTENT, "y/f.pkl": b"y"}, "a/b")
+    assert hub_files("a/b") == {"README.md": None, "x/f.pkl": digest(CONTENT), "y/f.pkl": digest(b"y")}
+    assert len(server.asked) == 1
+
+
+def test_a_connection_that_drops_is_resumed(drive, hub, server):
+    assert drive(drive_file(most=100_000, **ETAG)) == CONTENT
+    assert ranges(server)[1:] == [f"bytes={n}-" for n in range(100_000, len(CONTENT), 100_000)]
     server.asked.clear()
-    assert fetch(cut(10**9)) == DIGEST
-    assert ranges(server) == ["bytes=40000-"]
-    assert (tmp_path / "f.pkl").read_bytes() == CONTENT
+    assert hub(hub_file(most=100_000)) == CONTENT
+    assert ranges(server)[1:] == [f"bytes={n}-" for n in range(100_000, len(CONTENT), 100_000)]
 
 
-def test_a_continued_file_may_go_on_with_any_byte(fetch, tmp_path):
-    content = b"x" * 40_000 + b"<html>" + b"y" * 100
-    fetch(cut(40_000, content))
-    assert (tmp_path / "f.pkl").read_bytes() == content
-
-
-@pytest.mark.parametrize("told", [{"ETag": '"b"'}, {"Last_Modified": "Tue, 01 Jul 2025 00:00:00 GMT"}])
-def test_a_file_that_changed_on_the_server_is_not_spliced(fetch, tmp_path, told):
-    other = CONTENT[::-1]
-    fetch(cut(40_000, ETag='"a"'), cut(10**9, other, **told))
-    assert (tmp_path / "f.pkl").read_bytes() == other
-
-
-def test_a_range_that_starts_elsewhere_is_not_spliced(fetch, tmp_path):
-    def elsewhere(handler):
-        where = f"bytes 10-{len(CONTENT) - 1}/{len(CONTENT)}"
-        handler.answer(206, CONTENT[10:], Content_Range=where)
-
-    assert fetch(cut(40_000), elsewhere, whole()) == DIGEST
-
-
-def test_a_part_longer_than_the_file_starts_anew(fetch, tmp_path):
-    with pytest.raises(DownloadError):
-        fetch(cut(200_000, ranges=False))
-    assert fetch(cut(10**9, CONTENT[:1000])) == hashlib.sha256(CONTENT[:1000]).hexdigest()
-
-
-def test_a_part_of_another_source_is_not_continued(fetch, tmp_path, server):
-    (tmp_path / "f.pkl.part").write_bytes(b"something else")
-    assert fetch(cut(10**9)) == DIGEST
-    assert ranges(server) == [None]
-
-
-def test_a_stalled_connection_is_given_up_and_continued(fetch, server):
-    start = time.monotonic()
-    assert fetch(stall, cut(10**9), timeout=0.3) == DIGEST
-    assert time.monotonic() - start < 5
-    assert ranges(server) == [None, "bytes=10000-"]
-
-
-def test_redirects_are_followed_and_keep_the_range(fetch, tmp_path, server):
-    server.replies["/g"] = [cut(100_000)]
-    assert fetch(status(302, Location="/g?signed=1")) == DIGEST
-    assert [r for path, r in server.asked if path == "/g?signed=1"] == [
-        None,
-        "bytes=100000-",
-        "bytes=200000-",
-        "bytes=300000-",
-    ]
-
-
-def test_a_redirect_to_a_file_of_this_machine_is_refused(fetch, tmp_path):
-    (tmp_path / "secret").write_bytes(CONTENT)
-    with pytest.raises(DownloadError, match="answers 302"):
-        fetch(status(302, Location=f"file://{tmp_path}/secret"))
+def test_a_truncated_file_of_drive_is_kept_to_be_resumed(drive, server, tmp_path):
+    cuts = [drive_file(most=40_000, **ETAG), *[drive_file(most=0, **ETAG)] * 9]
+    with pytest.raises(DownloadError, match="260163 more expected"):
+        drive(*cuts)
+    assert len(server.asked) == downloading.RETRIES + 1
     assert not (tmp_path / "f.pkl").exists()
+    assert parts(tmp_path) == [CONTENT[:40_000]]
+    server.asked.clear()
+    assert drive(drive_file(**ETAG)) == CONTENT
+    assert ranges(server) == [None, "bytes=40000-"]
+    assert os.listdir(tmp_path) == ["f.pkl"]
+
+
+def test_a_truncated_file_of_the_hub_is_given_up_with_nothing_left(hub, tmp_path):
+    with pytest.raises(DownloadError, match="without sending complete message body"):
+        hub(hub_file(most=40_000), hub_file(most=0))
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size > 200] == []
+
+
+def test_what_a_killed_process_left_of_a_file_of_the_hub_goes(hub, tmp_path):
+    left = tmp_path / "hub" / ".cache" / "huggingface" / "download" / "c" / "left.incomplete"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(CONTENT)
+    assert hub(hub_file()) == CONTENT
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("left", [CONTENT, CONTENT + b"longer"])
+def test_a_part_as_long_as_the_file_or_longer_begins_again(drive, tmp_path, left):
+    (tmp_path / "f.pkl12345678.part").write_bytes(left)
+    assert drive(drive_file()) == CONTENT
+    assert os.listdir(tmp_path) == ["f.pkl"]
+
+
+def test_a_server_that_knows_no_ranges_begins_again_with_the_next_call(drive, tmp_path):
+    with pytest.raises(DownloadError, match="did not honor the requested byte range"):
+        drive(drive_file(most=40_000, ranges=False), drive_file(ranges=False))
+    assert parts(tmp_path) == [CONTENT[:40_000]]
+    assert drive(drive_file(ranges=False)) == CONTENT
+    assert os.listdir(tmp_path) == ["f.pkl"]
+
+
+def test_a_file_that_changes_on_the_server_is_not_spliced(drive, hub, tmp_path):
+    other = CONTENT[::-1]
+    with pytest.raises(DownloadError):  # the server is asked for the rest if the file is the same, and sends it whole
+        drive(drive_file(most=40_000, **ETAG), drive_file(other, ranges=False, ETag='"b"'))
+    assert drive(drive_file(other, ranges=False, ETag='"b"')) == other
+
+
+def test_a_stalled_connection_is_given_up_and_resumed(drive, hub, server, monkeypatch):
+    monkeypatch.setattr(downloading, "TIMEOUT", 0.3)
+    assert drive(stalled(drive_file(most=10_000, **ETAG)), drive_file(**ETAG)) == CONTENT
+    assert ranges(server) == [None, "bytes=10000-"]
+    server.asked.clear()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.3)
+    assert hub(stalled(hub_file(most=10_000)), hub_file()) == CONTENT
+    assert ranges(server)[0] is None
+    assert ranges(server)[-1] == "bytes=10000-"
+
+
+def test_the_question_about_viruses_is_answered(drive, server):
+    form = (
+        '<html><form id="download-form" action="https://drive.usercontent.google.com/download" method="get">'
+        '<input type="submit" id="x"/><input type="hidden" name="id" value="1"><input type="hidden" name="uuid" '
+        'value="a&amp;b"></form></html>'
+    )
+    server.replies["/download"] = [drive_file(most=200_000, **ETAG)]
+    assert drive(page(form)) == CONTENT
+    asked = [(urlsplit(path).path, parse_qs(urlsplit(path).query), r) for path, r in server.asked]
+    confirmed = {"id": ["1"], "uuid": ["a&b"]}
+    assert asked == [
+        ("/uc", {"id": ["1"]}, None),
+        ("/download", confirmed, None),
+        ("/download", confirmed, "bytes=200000-"),
+    ]
 
 
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        (
-            page("<!DOCTYPE html><html><title>Google Drive - Quota exceeded</title>"),
-            "a web page ('Google Drive - Quota ex",
-        ),
-        (page(" \n<html>" + "<p>" * 5000), "answers a web page instead"),
-        (whole(POINTER), "answers a Git LFS pointer"),
-        (whole(b""), "empty file"),
-        (lambda handler: handler.answer(200, CONTENT, length=""), "does not say how long"),
-        (status(404), "answers 404 Not Found"),
-        (status(403), "answers 403 Forbidden"),
+        (page(QUOTA), "Too many users have viewed or downloaded this file recently"),
+        (page("<html>" + "<p>" * 5000), "Cannot retrieve the public link"),
+        (status(404), "Cannot retrieve the public link"),
     ],
 )
-def test_what_is_no_file_is_named_at_once_and_not_placed(fetch, tmp_path, server, reply, words):
-    with pytest.raises(DownloadError) as error:
-        fetch(reply)
-    assert words in str(error.value)
+def test_what_drive_sends_instead_of_a_file_is_named_and_costs_nothing(drive, server, tmp_path, reply, words):
+    (tmp_path / "f.pkl12345678.part").write_bytes(CONTENT[:40_000])
+    with pytest.raises(DownloadError, match=words) as error:
+        drive(reply)
+    assert not isinstance(error.value, UnreachableError)
     assert len(server.asked) == 1
-    assert not (tmp_path / "f.pkl").exists()
+    assert parts(tmp_path) == [CONTENT[:40_000]]
 
 
-def test_what_is_no_file_does_not_cost_what_has_arrived(fetch, tmp_path):
-    with pytest.raises(DownloadError, match="web page"):
-        fetch(cut(40_000), page("<html>"))
-    assert (tmp_path / "f.pkl.part").read_bytes() == CONTENT[:40_000]
-
-
-def test_the_question_about_viruses_is_answered(fetch, server):
-    form = (
-        '<html><form id="download-form" action="https://example.org/elsewhere" method="get">'
-        '<input type="submit" id="x"/><input type="hidden" name="id" value="1"><input type="hidden" name="uuid" '
-        'value="a&amp;b"></form></html>'
-    )
-    assert fetch(page(form), cut(200_000), page(form), cut(10**9)) == DIGEST
-    asked = [(parse_qs(urlsplit(path).query), r) for path, r in server.asked]
-    confirmed = {"id": ["1"], "uuid": ["a&b"]}
-    assert asked == [
-        ({"id": ["1"]}, None),
-        (confirmed, None),
-        ({"id": ["1"]}, "bytes=200000-"),
-        (confirmed, "bytes=200000-"),
-    ]
-
-
-def test_a_question_about_viruses_that_comes_again_ends(fetch, server):
-    with pytest.raises(DownloadError, match="web page"):
-        fetch(page('<html><form id="download-form"><input name="id" value="1"></form>'))
-    assert len(server.asked) == 2
+@pytest.mark.parametrize("code", [404, 403])
+def test_what_the_hub_answers_instead_of_a_file_is_named(hub, code):
+    with pytest.raises(DownloadError, match=f"'{code} "):
+        hub(status(code))
 
 
 @pytest.mark.parametrize("code", [429, 503])
-def test_a_busy_server_is_asked_again(fetch, server, code):
-    assert fetch(status(code), status(code), whole()) == DIGEST
+def test_a_busy_hub_is_asked_again(hub, server, code):
+    assert hub(hub_file(), hub_file()) == CONTENT
+    heads = iter([status(code), status(code)])
+    assert hub(lambda handler: next(heads, hub_file())(handler)) == CONTENT
+    assert next(heads, None) is None
 
 
-def test_a_server_that_stays_busy_is_given_up_after_growing_pauses(fetch, server, monkeypatch):
-    pauses = []
-    monkeypatch.setattr(time, "sleep", pauses.append)
-    with pytest.raises(DownloadError, match=r"answers 503 .*, 4 times"):
-        fetch(status(503))
-    assert pauses == [0.01, 0.02, 0.04]
-
-
-def test_nobody_answers(tmp_path, server):
+def test_nobody_answers(server, tmp_path):
+    server.shutdown()
     server.server_close()
-    with pytest.raises(UnreachableError, match=r"no connection to 127\.0\.0\.1:\d+ .*4 times"):
-        download(Source(f"{server.url}/f", tmp_path / "f.pkl", ""), 1)
+    with pytest.raises(UnreachableError, match=r"no connection to Google Drive: .*refused"):
+        from_drive("1", tmp_path / "f.pkl")
+    with pytest.raises(UnreachableError, match=re.escape(server.url) + " does not list the files of a/b: .*refused"):
+        hub_files("a/b")
+    with pytest.raises(DownloadError, match="refused"):
+        from_hub("a/b", "f.pkl", tmp_path)
 
 
-def test_a_known_checksum_or_size_that_does_not_hold_is_named_and_nothing_placed(fetch, tmp_path):
-    with pytest.raises(DownloadError, match=f"received a file with SHA-256 {DIGEST}; expected 00"):
-        fetch(whole(), sha256="00")
-    with pytest.raises(DownloadError, match=r"300,1.. bytes; expected 5"):
-        fetch(whole(), size=5)
-    assert not (tmp_path / "f.pkl").exists()
-    assert (tmp_path / "f.pkl.part").read_bytes() == b""  # nothing wrong is continued
-    assert fetch(whole(), size=len(CONTENT), sha256=DIGEST) == DIGEST
+@pytest.mark.parametrize("answer", [b"<html>", b"{}", b'{"id": "a/b"}', b'{"id": "a/b", "siblings": ["f"]}'])
+def test_a_server_that_is_no_hub(server, answer):
+    server.replies["/api/models/a/b"] = [whole(answer)]
+    with pytest.raises(UnreachableError, match="does not list the files of a/b"):
+        hub_files("a/b")
+    assert len(server.asked) == 1
 
 
-def test_what_is_there_is_never_overwritten(fetch, tmp_path, server):
-    target = tmp_path / "f.pkl"
-    target.write_bytes(b"mine")
-    assert fetch(whole()) == hashlib.sha256(b"mine").hexdigest()
-    assert not server.asked
-    target.unlink()
-
-    def meanwhile(handler):
-        target.write_bytes(b"mine")
-        whole()(handler)
-
-    with pytest.raises(DownloadError, match="exists already, but is another file"):
-        fetch(meanwhile)
-    assert target.read_bytes() == b"mine"
-    assert sorted(os.listdir(tmp_path)) == ["f.pkl", "obtained.json"]
+def test_a_server_that_sends_other_files_is_no_hub(hub):
+    with pytest.raises(DownloadError, match="X-Repo-Commit"):
+        hub(whole(POINTER))
 
 
-def test_two_processes_do_not_write_one_file(fetch, tmp_path):
-    with open(tmp_path / "f.pkl.part", "ab") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(InputError, match="another process is downloading this file"):
-            fetch(whole())
-    assert fetch(whole()) == DIGEST
+def test_nothing_but_the_file_is_asked_for_or_sent(hub, drive, server, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    sent = []
 
+    def reply(handler):
+        sent.append(str(handler.headers))
+        hub_file()(handler)
 
-def test_a_manifest_that_is_none_is_named(fetch, tmp_path):
-    for content in ("{", "[]", '{"f.pkl": 1}'):
-        (tmp_path / "obtained.json").write_text(content)
-        with pytest.raises(InputError, match=r"obtained\.json: not a list of downloads"):
-            fetch(whole())
+    hub(reply)
+    assert sent
+    assert not any("hf_secret" in headers or "torch" in headers for headers in sent)
+    assert {path for path, _ in server.asked} == {"/a/b/resolve/main/c/f.pkl"}

@@ -3,28 +3,26 @@
 import json
 import os
 import pickle
-import sys
 
 import numpy as np
 import pytest
 
+from common.__main__ import main
 from common.data import DATASETS, iemocap, meld
 from common.data.corpus import from_dialogues
-from common.errors import run_script
 from common.release import published, verify
-from common.release.download import MANIFEST
+from common.release.obtain import MANIFEST
 from tests.data.test_readers import rewrite
 from tests.release.server import POINTER
 from tests.small import WIDTHS, small_corpus, told
 
 
 @pytest.fixture
-def command(monkeypatch, capsys):
+def command(capsys):
     """Run the command in this process; returns what it printed, and its status."""
 
     def command(*words):
-        monkeypatch.setattr(sys, "argv", ["verify", *map(str, words)])
-        return told(lambda: run_script(verify.main, "verify"), capsys)
+        return told(lambda: main(["verify", *map(str, words)]), capsys)
 
     return command
 

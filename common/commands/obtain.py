@@ -1,0 +1,43 @@
+"""Downloads the authors' feature files (Google Drive) and checkpoints (Hugging Face hub) to where the scripts look.
+
+Existing files stay as they are. After an interruption the same command resumes: unfinished feature files from where
+they were, checkpoints from their beginning. HF_ENDPOINT in the environment names a mirror of the hub, and
+HF_HUB_DOWNLOAD_TIMEOUT the seconds without a byte after which a connection to it is tried again (default: 10; that to
+Google Drive: 30).
+"""
+
+import argparse
+from pathlib import Path
+
+from common.settings import DATASET_NAMES, DEFAULT_DATA
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to download, and where to."""
+    parser.add_argument("datasets", choices=DATASET_NAMES, nargs="+", help="datasets to download")
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=DEFAULT_DATA,
+        metavar="DIR",
+        help="folder for the feature files, below it iemocap/ and meld/ (default: data/ of the repository)",
+    )
+    parser.add_argument(
+        "--checkpoint-dir",
+        type=Path,
+        default=DEFAULT_DATA.parent,
+        metavar="DIR",
+        help="folder for the checkpoints, below it IEMOCAP/ and MELD/ (default: the repository)",
+    )
+    parser.add_argument("--only", choices=("features", "checkpoints"), help="download only these (default: both)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Download as the command line says."""
+    from common.release.obtain import KINDS, obtain
+
+    kinds = [arguments.only] if arguments.only else KINDS
+    try:
+        obtain(arguments.datasets, arguments.data_dir, arguments.checkpoint_dir, kinds=kinds)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the same command resumes") from None
