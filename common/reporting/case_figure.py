@@ -12,73 +12,85 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-RECENT = 12  # earlier turns that are shown one by one
+RECENT = 12  # earlier turns that have a line each
 _LEFT, _CELL, _WORDS = 9.0, 1.2, 84  # where weights begin, their width, and letters of a turn in a line
 
 
 def case_figure(
-    dialogue: dict[str, Any], turn: int, found: dict[str, Any], attention: dict, mean: dict[str, float], about: dict
+    dialogue: dict[str, Any], turn: int, entry: dict[str, Any], attention: dict, mean: dict[str, float], about: dict
 ) -> Figure:
     """The picture of turn `turn`, from 0, of a `dialogue` as `conversations` makes it.
 
-    `found`: the entry of the turn in `turns` of `checkpoint_analysis`; `attention`: that of the dialogue; `mean`: its
+    `entry`: that of the turn in `turns` of `checkpoint_analysis`; `attention`: that of the dialogue; `mean`: its
     `gate_mean`. `about`: `title`, `classes`, `modalities`, `routes`.
     """
-    turns, routes, modalities, classes = dialogue["turns"], about["routes"], about["modalities"], about["classes"]
-    first = max(0, turn - RECENT)
+    routes, modalities = about["routes"], about["modalities"]
     width = _LEFT + _CELL * max(len(routes), len(modalities)) + 0.1
     figure = Figure(layout="constrained")
     axes = figure.add_subplot(xlim=(0, width))
     axes.axis("off")
     axes.set_title(about["title"], loc="left", fontsize=11)
+    y = _history(axes, dialogue["turns"], turn, attention, routes, about["classes"])
+    y = _gates(axes, y + 1.4, ("Feature gate", "candidate"), routes, entry["route_gates"], entry["route_drop"], mean)
+    y = _gates(axes, y + 1.4, ("Evidence gate", "modality"), modalities, entry["gates"], entry["drop"], mean)
+    y = _probabilities(axes, y + 0.4, about["classes"], entry["probability"], dialogue["turns"][turn]["label"])
+    axes.set_ylim(y + 1, -1.5)
+    figure.set_size_inches(0.72 * width, 0.36 * (y + 2.5))
+    return figure
+
+
+def _history(axes, turns, turn, attention, routes, classes):
+    """The turns up to `turn`, and how each route weighs them; returns where the picture goes on."""
     _heads(axes, -0.6, "Which earlier turns each route looked at, mean over heads", routes)
-    y = 0
+    first, y = max(0, turn - RECENT), 0
     if first:
         _say(axes, y, f"turns 1 to {first}, together")
         for k, route in enumerate(routes):
             weights = attention[route][turn]
             _weight(axes, k, y, None if weights is None else sum(weights[:first]))
         y += 1
-    for at in range(first, turn + 1):
-        spoken = turns[at]
-        gold = f"  [{classes[spoken['label']]}]" if spoken["label"] >= 0 else ""
-        sentence = textwrap.shorten(spoken["sentence"], _WORDS - len(gold), placeholder=" …")
-        _say(axes, y, f"{at + 1}  {spoken['speaker']}: {sentence}{gold}", weight="bold" if at == turn else "normal")
+    for index in range(first, turn + 1):
+        said = turns[index]
+        gold = f"  [{classes[said['label']]}]" if said["label"] >= 0 else ""
+        sentence = textwrap.shorten(said["sentence"], _WORDS - len(gold), placeholder=" …")
+        weight = "bold" if index == turn else "normal"
+        _say(axes, y, f"{index + 1}  {said['speaker']}: {sentence}{gold}", weight=weight)
         for k, route in enumerate(routes):
             weights = attention[route][turn]
-            own = at == turn and not route.startswith("self_event")
-            if weights is None and own:
+            hidden = index == turn and not route.startswith("self_event")  # the turn itself, which the route cannot see
+            if weights is None and hidden:
                 axes.text(_LEFT + _CELL * (k + 0.5), y + 0.5, "no history", ha="center", va="center", fontsize=7.5)
-            elif weights is not None and not own:
-                _weight(axes, k, y, weights[at])
+            elif weights is not None and not hidden:
+                _weight(axes, k, y, weights[index])
         y += 1
-    for words, names, gates, drops in (
-        ("candidate", routes, found["route_gates"], found["route_drop"]),
-        ("modality", modalities, found["gates"], found["drop"]),
-    ):
-        y += 1.4
-        what = "Feature gate" if names is routes else "Evidence gate"
-        _heads(axes, y - 0.4, f"{what}, mean over the vector (below: average over the split)", names)
-        for k, (name, gate) in enumerate(zip(names, gates, strict=True)):
-            _weight(axes, k, y, gate)
-            axes.text(_LEFT + _CELL * (k + 0.5), y + 1.4, f"{mean[name]:.2f}", ha="center", va="center", fontsize=8)
-            axes.text(_LEFT + _CELL * (k + 0.5), y + 2.1, f"{drops[k]:+.2f}", ha="center", va="center", fontsize=8)
-        _say(axes, y + 0.9, "average")
-        _say(axes, y + 1.6, f"log-probability of the prediction lost without the {words}, nats")
-        y += 2.4
-    y += 0.4
+    return y
+
+
+def _gates(axes, y, words, names, gates, drops, mean):
+    """The `gates` of one turn, their averages, and what occlusion costs; returns where the picture goes on."""
+    gate, what = words
+    _heads(axes, y - 0.4, f"{gate}, mean over the vector (below: average over the split)", names)
+    for k, (name, value, drop) in enumerate(zip(names, gates, drops, strict=True)):
+        _weight(axes, k, y, value)
+        axes.text(_LEFT + _CELL * (k + 0.5), y + 1.4, f"{mean[name]:.2f}", ha="center", va="center", fontsize=8)
+        axes.text(_LEFT + _CELL * (k + 0.5), y + 2.1, f"{drop:+.2f}", ha="center", va="center", fontsize=8)
+    _say(axes, y + 0.9, "average")
+    _say(axes, y + 1.6, f"log-probability of the prediction lost without the {what}, nats")
+    return y + 2.4
+
+
+def _probabilities(axes, y, classes, probabilities, gold):
+    """A bar for each class; returns where the last one is."""
     _heads(axes, y + 0.1, "Probabilities", [])
-    gold, predicted = turns[turn]["label"], int(np.argmax(found["probability"]))
-    for k, (name, probability) in enumerate(zip(classes, found["probability"], strict=True)):
+    predicted = int(np.argmax(probabilities))
+    for k, (name, probability) in enumerate(zip(classes, probabilities, strict=True)):
         y += 0.55
-        marks = [word for word, at in (("true", gold), ("predicted", predicted)) if at == k]
+        marks = [word for word, index in (("true", gold), ("predicted", predicted)) if index == k]
         axes.text(2.4, y + 0.3, name, ha="right", va="center", fontsize=8.5, weight="bold" if marks else "normal")
         axes.add_patch(Rectangle((2.6, y + 0.08), 4.6 * probability, 0.42, color="0.25"))
-        words = f"{probability:.2f}  {' and '.join(marks)}"
-        axes.text(2.75 + 4.6 * probability, y + 0.3, words, va="center", fontsize=8.5)
-    axes.set_ylim(y + 1, -1.5)
-    figure.set_size_inches(0.72 * width, 0.36 * (y + 2.5))
-    return figure
+        text = f"{probability:.2f}  {' and '.join(marks)}"
+        axes.text(2.75 + 4.6 * probability, y + 0.3, text, va="center", fontsize=8.5)
+    return y
 
 
 def _say(axes: Axes, y, words, **style):

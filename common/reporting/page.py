@@ -1,7 +1,7 @@
 """The report as one HTML page that needs no network: tables and diagrams by a template, the explorer by a script in it.
 
-`page.html` is the template; `page.css`, `page_draw.js` and `page.js` go into it as they are, and the data of the
-explorer as JSON.
+`page.html` is the template; `page_checkpoint.html` is its part on each checkpoint, `page_explorer.html` the explorer.
+`page.css`, `page_draw.js` and `page.js` go into it as they are, and the data of the explorer as JSON.
 """
 
 import base64
