@@ -49,7 +49,7 @@ def allow_tf32(precision: str) -> None:
 def keep_memory() -> None:
     """Have the C library keep memory that tensors free, where it is glibc, instead of returning it to the system.
 
-    Otherwise each step asks the system for the same pages anew, and waits for them to be zeroed.
+    Otherwise each step asks the system for the same pages again, and waits for them to be zeroed.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
 def _checkpoint_and_corpus(arguments: argparse.Namespace) -> tuple[str, Path, EvaluationSettings, "Corpus"]:
     """Name and path of the checkpoint, its settings, and the conversations; as inference.py has them."""
     from common.commands.checkpoints import find_checkpoints, trained_settings
-    from common.commands.conversations import corpus_of, own_corpus
+    from common.commands.conversations import corpus_of, own_corpus_of
     from common.data import DATASETS
 
     folder, dataset = ROOT / arguments.dataset, arguments.dataset
@@ -75,14 +75,16 @@ def _checkpoint_and_corpus(arguments: argparse.Namespace) -> tuple[str, Path, Ev
     for name in options:
         if name not in hyperparameters:
             raise InputError(f"{name}: not for {dataset}; its inference.py has no such value", [name])
-    own = own_corpus(arguments)
-    name = own.name if own else dataset
+    own_corpus = own_corpus_of(arguments)
+    name = own_corpus.name if own_corpus else dataset
     given = [arguments.checkpoint] if arguments.checkpoint else None
     checkpoints, _ = find_checkpoints(given, folder, name, arguments.synthetic)
     checkpoint, path = next(iter(checkpoints.items()))
     settings, classes, _ = trained_settings(name, {checkpoint: path}, hyperparameters, options, arguments.synthetic)
-    corpus, _ = corpus_of(dataset, arguments, settings.labels, own)
-    return checkpoint, path, settings, corpus.with_classes(classes or DATASETS[dataset].CLASSES) if own else corpus
+    corpus, _ = corpus_of(dataset, arguments, settings.labels, own_corpus)
+    if own_corpus:
+        corpus = corpus.with_classes(classes or DATASETS[dataset].CLASSES)
+    return checkpoint, path, settings, corpus
 
 
 def _dialogue(arguments, corpus):

@@ -12,31 +12,36 @@ from common.errors import InputError
 from common.settings import MODALITIES, EvaluationSettings, TrainingSettings
 
 
-def own_corpus(arguments: Namespace) -> Corpus | None:
-    """The own conversations that the command line asks for; None where it asks for others."""
+def own_corpus_of(arguments: Namespace) -> Corpus | None:
+    """The user's own conversations, where the command line asks for them; else None."""
     return None if arguments.synthetic else read_own(arguments.data_dir)
 
 
-def corpus_of(dataset: str, arguments: Namespace, labels: str, own: Corpus | None) -> tuple[Corpus, str]:
-    """The Corpus to work on, and where it came from in words: `own`, or as `load_corpus` finds it."""
-    if own is None:
+def corpus_of(dataset: str, arguments: Namespace, labels: str, own_corpus: Corpus | None) -> tuple[Corpus, str]:
+    """The Corpus to work on, and in words where it came from: `own_corpus`, or as `load_corpus` has it."""
+    if own_corpus is None:
         return load_corpus(dataset, arguments.data_dir, synthetic=arguments.synthetic, labels=labels)
-    return (own.with_sentiment() if labels == "sentiment" else own), f"{short_path(arguments.data_dir)}, your own"
+    corpus = own_corpus.with_sentiment() if labels == "sentiment" else own_corpus
+    return corpus, f"{short_path(arguments.data_dir)}, your own"
 
 
-def fitted(settings: TrainingSettings, given: dict, own: Corpus) -> tuple[TrainingSettings, list[str]]:
-    """`settings` for training on own conversations, and what was changed, a list of lines.
+def settings_for_own_corpus(
+    settings: TrainingSettings, given: dict, own_corpus: Corpus
+) -> tuple[TrainingSettings, list[str]]:
+    """`settings` for training on the user's own conversations, and what was changed, a list of lines.
 
-    What the top of a script says of the released files is left aside: their class frequencies, their order of
-    modalities, and modalities that are not there. Raises InputError where options, `given`, ask for these, and for
-    empty splits.
+    What the top of a script says of the released files does not apply: their class frequencies, their order of
+    modalities, and modalities that the conversations lack. Raises InputError where options, `given`, ask for these, and
+    for empty splits.
     """
     for split in SPLITS:
-        if not own.splits[split]:
-            raise InputError(f"{own.name}: no dialogue in split {split}; training needs all three; build it again")
-    there = "".join(name[0].upper() for name in MODALITIES if own.widths[name])
+        if not own_corpus.splits[split]:
+            raise InputError(
+                f"{own_corpus.name}: no dialogue in split {split}; training needs all three; build it again"
+            )
+    present = "".join(name[0].upper() for name in MODALITIES if own_corpus.widths[name])
     wanted = {
-        "modalities": "".join(m for m in settings.modalities if m in there),
+        "modalities": "".join(m for m in settings.modalities if m in present),
         "modality_order": "aligned",
         "class_weights": settings.class_weights.replace("released", "train"),
     }
@@ -46,18 +51,18 @@ def fitted(settings: TrainingSettings, given: dict, own: Corpus) -> tuple[Traini
         if value == top:
             continue
         if name in given or not value:
-            raise InputError(
-                f"{option_name(name)} {top}: not for own conversations with modalities {there}; try {value or there}"
-            )
+            unfit = f"not for own conversations with modalities {present}"
+            raise InputError(f"{option_name(name)} {top}: {unfit}; try {value or present}")
         notes.append(f"For your own conversations {name} is {value} (top of the script: {top}).")
     return replace(settings, **wanted), notes
 
 
-def check_own(own: Corpus, split: str, settings: EvaluationSettings) -> None:
-    """Raises InputError where `split` of own conversations is empty, or they lack modalities that `settings` use."""
-    if not own.splits[split]:
-        there = ", ".join(name for name in SPLITS if own.splits[name])
-        raise InputError(f"--split {split}: {own.name} has no such dialogue, but {there}; choose one of these")
+def check_own_corpus(own_corpus: Corpus, split: str, settings: EvaluationSettings) -> None:
+    """Raises InputError where `split` of the user's conversations is empty, or a modality in use is missing."""
+    if not own_corpus.splits[split]:
+        filled = ", ".join(name for name in SPLITS if own_corpus.splits[name])
+        raise InputError(f"--split {split}: {own_corpus.name} has no such dialogue, but {filled}; choose one of these")
     for name in settings.modalities_in_use:
-        if not own.widths[name]:
-            raise InputError(f"{own.name}: has no {name} features, which the checkpoint needs; build it with --{name}")
+        if not own_corpus.widths[name]:
+            what = f"no {name} features, which the checkpoint needs"
+            raise InputError(f"{own_corpus.name}: has {what}; build it with --{name}")

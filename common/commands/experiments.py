@@ -124,7 +124,7 @@ def _run(arguments):
                 scheduler=arguments.scheduler,
             )
         except KeyboardInterrupt:
-            raise KeyboardInterrupt("finished runs are kept; run this again to go on") from None
+            raise KeyboardInterrupt("finished runs are kept; the same command resumes") from None
         finally:
             remove_parts(output)
         if problems:

@@ -1,4 +1,4 @@
-"""`inference.py --report DIR`: everything about some checkpoints on one page."""
+"""`inference.py --report DIR`: all about some checkpoints on one page."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -42,7 +42,7 @@ class Report:
         settings: EvaluationSettings,
         log_prob: Tensor,
     ) -> None:
-        """Look into `network`, which has the weights of `checkpoint` and the outputs `log_prob` (U, C) on `split`."""
+        """Analyse `network`, which has the weights of `checkpoint` and the outputs `log_prob` (U, C) on `split`."""
         device = next(network.parameters()).device
         explanation = explain(network, Batches(corpus, split, settings.batch_size, device))
         # the scores are those of the evaluation, to the last digit
@@ -67,8 +67,8 @@ class Report:
         """Write the page. `named`: name of each checkpoint to its `scores`; `note`: why the `paper`'s do not apply."""
         label, ensemble = corpus.label[corpus.rows(split)], None
         if len(named) > 1:
-            found = ensemble_scores(self._log_probs, label, corpus.classes)
-            ensemble = {words: found[key] for key, words in FIGURES.items()}
+            values = ensemble_scores(self._log_probs, label, corpus.classes)
+            ensemble = {words: values[key] for key, words in FIGURES.items()}
         data = {
             "title": f"ECERC on {corpus.name}, {split} split",
             "about": {

@@ -1,7 +1,7 @@
 """Synthetic conversations with planted evidence and causes, in the layout of the released files.
 
-Two parties talk. In each dialogue a party has one
-mood and one event, both drawn anew, different from those of the other party; every turn is of one kind:
+Two parties talk. In each dialogue a party has one mood and one event, drawn for this dialogue, different from those of
+the other party. Every turn is of one kind:
 
 - `evidence`: text, audio and visual features show the speaker's mood, and that is the emotion of the turn.
 - `self_event`: the event features show the speaker's event, which is the emotion; text only tells the kind.

@@ -48,7 +48,7 @@ def write_report(sweep: str | Path) -> Path:
     folder = sweep / REPORT
     folder.mkdir(exist_ok=True)
     about = read_yaml(sweep / ABOUT) if (sweep / ABOUT).exists() else {}
-    parts = ["# The paper's tables, trained anew", _provenance(found, about), TESTED]
+    parts = ["# The paper's tables, trained again", _provenance(found, about), TESTED]
     for name, table in TABLES.items():
         for dataset in (d for d in table.datasets if d in found):
             if not any(variant in found[dataset] for variant in table.rows if variant != FULL or len(table.rows) == 1):

@@ -200,7 +200,7 @@ $("all").addEventListener("change", showTurn);
 $("checkpoint").addEventListener("change", () => {
   shown.checkpoint = Number($("checkpoint").value);
   const at = address(Math.max(shown.dialogue, 0), shown.turn);
-  shown.checkpoint = -1; // so that it is drawn anew
+  shown.checkpoint = -1; // so that it is drawn again
   location.replace(at);
   show();
 });

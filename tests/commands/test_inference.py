@@ -11,8 +11,8 @@ import pytest
 import torch
 import yaml
 
-import common.commands.inference
-import common.commands.train
+import common.commands.evaluation
+import common.commands.training
 import common.evaluation.calibration
 import common.training.run
 from common.batching.batches import Batches
@@ -44,7 +44,8 @@ def test_checkpoints_that_were_trained_differently(place, ran, run, refused, tmp
     ran(place / "MELD", "train.py", *words)
     both = [run / "ECERC_MODEL.pkl", tmp_path / "run" / "ECERC_MODEL.pkl"]
     line = refused(place / "MELD", "inference.py", "--checkpoints", *both)
-    assert "trained with different --empty-history" in line
+    assert "trained with different empty_history" in line
+    assert line.endswith("; see --checkpoints, --empty-history\n")
     ran(place / "MELD", "inference.py", "--checkpoints", *both, "--empty-history", "strict")
 
 
@@ -57,10 +58,10 @@ def test_batch_size_and_device_reach_the_evaluation(place, inside, tmp_path, mon
             seen.append((size, device))
             super().__init__(corpus, split, size, device, **options)
 
-    for script in (common.commands.train, common.commands.inference):
+    for script in (common.commands.training, common.commands.evaluation):
         monkeypatch.setattr(script, "choose_device", {"mine": here}.__getitem__)
     monkeypatch.setattr(common.training.run, "Batches", Recording)
-    monkeypatch.setattr(common.commands.inference, "Batches", Recording)
+    monkeypatch.setattr(common.commands.evaluation, "Batches", Recording)
     words = ["--device", "mine", "--output", tmp_path / "run", "--seeds", 1, "--batch-size", 4]
     inside(place / "MELD", "train.py", *SMALL, *words)
     assert seen == [(4, here)] * 3

@@ -34,12 +34,13 @@ def test_what_a_user_can_get_wrong(place, run, refused, tmp_path):
     assert "unrecognized arguments: --learning-rte" in refused(meld_folder, "train.py", "--learning-rte", "1")
     assert "--device: found 'gpu'" in refused(meld_folder, "train.py", "--device", "gpu")
     assert "holds a run already" in refused(meld_folder, "train.py", "--output", run)
-    assert "--checkpoints nothing.pkl: no such checkpoint" in refused(
-        meld_folder, "inference.py", "--checkpoints", "nothing.pkl"
+    assert (
+        "nothing.pkl: no such checkpoint; expected ECERC_MODEL*.pkl, or a run's folder; see --checkpoints\n"
+        in refused(meld_folder, "inference.py", "--checkpoints", "nothing.pkl")
     )
     assert "no such checkpoint" in refused(meld_folder, "train.py", "--initial-weights", "nothing.pkl", *SMALL)
     line = refused(meld_folder, "train.py", "--resume", run, "--epochs", 3, "--output", tmp_path)
-    assert "goes on with what the run has; drop --epochs, --output, or train anew" in line
+    assert "takes the settings of the run; drop --epochs, --output, or train without --resume" in line
     assert "no run that could be resumed" in refused(meld_folder, "train.py", "--resume", tmp_path)
     checkpoint = run / "ECERC_MODEL.pkl"
     assert "trained on MELD" in refused(place / "IEMOCAP", "inference.py", "--checkpoints", checkpoint)
@@ -48,7 +49,7 @@ def test_what_a_user_can_get_wrong(place, run, refused, tmp_path):
     assert "expected ECERC_MODEL*.pkl, or a run's folder" in refused(
         meld_folder, "inference.py", "--checkpoints", tmp_path
     )
-    assert f"--checkpoints {tmp_path}: no such checkpoint" in refused(  # also after one that is there
+    assert f"error: {tmp_path}: no such checkpoint" in refused(  # also after one that is there
         meld_folder, "inference.py", "--checkpoints", checkpoint, tmp_path
     )
     assert "found a folder" in refused(meld_folder, "inference.py", "--predictions", tmp_path)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from common.commands.conversations import check_own, fitted
+from common.commands.conversations import check_own_corpus, settings_for_own_corpus
 from common.data.own import write_own
 from common.errors import InputError
 from common.settings import TrainingSettings
@@ -88,15 +88,15 @@ def test_what_is_left_aside():
     own = random_corpus([3, 3, 3], widths={"text": 0, "event": 0, "audio": 4, "visual": 5})
     own.splits.update(train=[0], valid=[1], test=[2])
     top = TrainingSettings(class_weights="released", modality_order="released")
-    settings, notes = fitted(top, {}, own)
+    settings, notes = settings_for_own_corpus(top, {}, own)
     assert (settings.modalities, settings.modality_order, settings.class_weights) == ("AV", "aligned", "train")
     assert len(notes) == 3
-    assert fitted(settings, {}, own) == (settings, [])
+    assert settings_for_own_corpus(settings, {}, own) == (settings, [])
     for option, value in (("modalities", "TA"), ("modality_order", "released"), ("class_weights", "released")):
         asked = TrainingSettings(**{"modalities": "AV", option: value})
         with pytest.raises(InputError, match=rf"{option.replace('_', '-')} {value}: not for own conversations"):
-            fitted(asked, {option: value}, own)
+            settings_for_own_corpus(asked, {option: value}, own)
     with pytest.raises(InputError, match=r"--modalities T: not for own .* with modalities AV; try AV"):
-        fitted(TrainingSettings(modalities="T"), {}, own)
+        settings_for_own_corpus(TrainingSettings(modalities="T"), {}, own)
     with pytest.raises(InputError, match="has no text features, which the checkpoint needs"):
-        check_own(own, "test", TrainingSettings())
+        check_own_corpus(own, "test", TrainingSettings())
