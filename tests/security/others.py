@@ -12,10 +12,11 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # begins every file of torch before 1.6
 from common.release.checkpoint import released_state
 from tests.security.opcodes import archive, body, call, laughs, lists, name, nested, number, text, torch_bytes
 from tests.security.pickles import NAMES, Attack, sizes
+
+_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # begins every file of torch before 1.6
 
 
 def saved(content, **how):
