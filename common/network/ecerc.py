@@ -167,7 +167,9 @@ class ECERC(nn.Module):
                 candidates[route] = x if route.endswith("emotion") else torch.cat([x, rest], 1)
 
             # Feature gating, eq. 14: one gate for the two emotion candidates, one for the two event candidates
-            gates, gated = {}, []
+            gates, gated, all_of_them = {}, [], None
+            if settings.feature_gate_inputs == "all":  # Table 7
+                all_of_them = torch.cat(list(candidates.values()), 1)
             for kind, gate_map in (("emotion", self.emotion_gate), ("event", self.event_gate)):
                 routes = [route for route in candidates if route.endswith(kind)]
                 if not routes:
@@ -175,10 +177,10 @@ class ECERC(nn.Module):
                 both = torch.cat([candidates[route] for route in routes])  # (2 N, D)
                 if gate_map is None:
                     gate = torch.ones_like(both)
-                elif settings.feature_gate_inputs == "own":
+                elif all_of_them is None:
                     gate = linear(both, gate_map).sigmoid()
-                else:  # sees all candidates (Table 7)
-                    gate = linear(torch.cat(list(candidates.values()), 1), gate_map).sigmoid().repeat(len(routes), 1)
+                else:
+                    gate = linear(all_of_them, gate_map).sigmoid().repeat(len(routes), 1)
                 gated += (gate * both).chunk(len(routes))
                 gates |= zip(routes, gate.chunk(len(routes)), strict=True)
             gated = torch.cat(gated, 1)  # (N, 4 D)
