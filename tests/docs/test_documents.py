@@ -36,7 +36,7 @@ NOT_RUN = {
     "python -m common case-study": NEEDS_FILES,
     "mkdir talks": "tests/commands/test_own.py runs it",
     "python -m common experiments plan": "needs the released files and hours; the small example runs",
-    "dask scheduler": "needs several machines; tests/experiments/test_workers.py runs two workers",
+    "PYTHONPATH=$PWD dask scheduler": "needs several machines; tests/experiments/test_workers.py runs two workers",
     "python -m common benchmark --json": "takes minutes; tests/benchmarks runs its parts",
     "pytest -rs tests/training/test_graphs.py": "needs a GPU",
     "python -m tests.faults": "takes minutes; tests/faults runs less of it",
