@@ -1,5 +1,6 @@
 """Runs of a sweep on workers: processes of this machine, or a Dask cluster. joblib does the work."""
 
+import importlib.util
 import threading
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from common.environment import choose_device, memory
 from common.errors import InputError
 from common.experiments.sweep import PART, Data, Run, seconds_left, seconds_taken, train_one
 
-GIB = 6  # of memory that a run on a CPU may come to take, see README
+GIB = 6  # of memory that a run on a CPU may come to take, see docs/sweeps.md
 
 
 def default_jobs(device: str, threads: int) -> int:
@@ -86,6 +87,10 @@ def _workers(backend, scheduler, threads):
     except (OSError, ValueError, TimeoutError) as error:
         raise InputError(f"--scheduler {scheduler}: no Dask scheduler answers there ({error})") from None
     with client:
+        if not client.run_on_scheduler(importlib.util.find_spec, "common"):  # it would never hand out a run
+            raise InputError(
+                f"--scheduler {scheduler}: it does not find common; start it with PYTHONPATH set to this repository"
+            )
         count = sum(client.nthreads().values())
         if not count:
             raise InputError(f"--scheduler {scheduler}: it has no workers; start some: dask worker {scheduler}")

@@ -90,3 +90,19 @@ def test_a_scheduler_that_is_not_there_and_dask_that_is_not_installed(refused, s
     assert "--scheduler nonsense://1: no Dask scheduler answers there" in refused(*words)
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert "the package distributed is missing; pip install distributed" in refused(*words)
+
+
+def test_a_scheduler_that_does_not_find_the_project(refused, small, tmp_path):
+    """It could not read the runs, and all would wait."""
+    words = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    scheduler = subprocess.Popen(
+        [*words, "--no-dashboard"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        address = next(line.split()[-1] for line in scheduler.stderr if "Scheduler at:" in line)
+        words = ["run", "--output", tmp_path / "sweep", *small, "--backend", "dask", "--scheduler", address]
+        assert f"--scheduler {address}: it does not find common; start it with PYTHONPATH" in refused(*words)
+    finally:
+        scheduler.terminate()
+        scheduler.communicate(timeout=60)
