@@ -33,7 +33,7 @@ HYPERPARAMETERS = dict(
     head_width=64,
     feedforward_factor=2,  # width of a feed-forward layer over that of its block
     positions=True,  # sinusoidal positions are added to the features
-    empty_history="released",  # a query without history attends to the whole padded dialogue; "strict": to nothing
+    empty_history="released",  # a query without history attends to all of the padded dialogue; "strict": to nothing
     # Variants (Tables 4 to 7)
     modalities="TAV",  # T text, A audio, V visual: "TAV", "TA", "TV", "AV", "T", "A" or "V"
     without=[],  # parts to leave out, such as "evidence-gating"; --help lists them

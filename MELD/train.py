@@ -34,7 +34,7 @@ HYPERPARAMETERS = dict(
     head_width=64,
     feedforward_factor=2,  # width of a feed-forward layer over that of its block
     positions=False,  # sinusoidal positions are added to the features
-    empty_history="released",  # a query without history attends to the whole padded dialogue; "strict": to nothing
+    empty_history="released",  # a query without history attends to all of the padded dialogue; "strict": to nothing
     modality_order="released",  # columns of the audio and visual maps, as the release cuts them; "aligned": in place
     # Variants (Tables 4 to 7)
     modalities="TAV",  # T text, A audio, V visual: "TAV", "TA", "TV", "AV", "T", "A" or "V"

@@ -18,19 +18,19 @@ PACKAGES = ("torch", "numpy", "scikit-learn", "pandas", "tqdm", "PyYAML", "matpl
 def choose_device(name: str = "auto") -> torch.device:
     """The torch.device for 'auto' (CUDA where there is one, else CPU), 'cpu', 'cuda', 'cuda:N' or 'mps'.
 
-    Raises InputError for another name, and for a device that is not there.
+    Raises InputError for another name, and for a device that this machine lacks.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d{1,3})?|mps", name):
-        raise InputError(f"--device: found {name!r}; expected auto, cpu, cuda, cuda:N or mps")
+        raise InputError(f"device: found {name!r}; expected auto, cpu, cuda, cuda:N or mps", ["device"])
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise InputError(
-            f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices; try --device auto"
+            f"device {name}: this machine has {torch.cuda.device_count()} CUDA devices; try auto", ["device"]
         )
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise InputError(f"--device {name}: PyTorch has no MPS on this machine; try --device auto")
+        raise InputError(f"device {name}: PyTorch has no MPS on this machine; try auto", ["device"])
     return device
 
 
@@ -70,13 +70,13 @@ def memory() -> float:
 
 def versions() -> dict[str, str]:
     """Python and package versions, by name."""
-    found = {"python": platform.python_version()}
+    version_of = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            version_of[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            version_of[package] = "not installed"
+    return version_of
 
 
 def describe() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and folders that one process writes at a time."""
+"""Files that are written atomically, folders that one process writes at a time, and YAML files."""
 
 import hashlib
 import os
@@ -20,9 +20,9 @@ HEAD = 4096  # bytes that `mistaken_for` needs
 
 @contextmanager
 def atomic(path: str | Path, mode: str = "w") -> Iterator[IO]:
-    """Open a new file that takes `path`'s place when the block ends well, and leaves no trace when it does not.
+    """Open a new file that replaces `path` when the block ends well, and leaves no trace when it does not.
 
-    Safe when several processes write the same path: the last one to finish wins, with a whole file.
+    Safe when several processes write the same path: the last one to finish wins, with a complete file.
     """
     path = Path(path)
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}

@@ -115,7 +115,7 @@ class NetworkSettings:
 
     @property
     def routes(self) -> tuple[str, ...]:
-        """The attentions to causes in use, of ROUTES; events are textual, so without text there are none to them."""
+        """The attentions to causes in use, of ROUTES; events are textual, so without text they have no attention."""
         left_out = {part.removesuffix("-attention").replace("-", "_") for part in self.without}
         return tuple(
             route
@@ -200,7 +200,7 @@ def build(kind: type[Settings], values: dict[str, Any], where: object) -> Settin
     known = {f.name for f in fields(kind)}
     unknown = sorted(set(values) - known)
     if unknown:
-        raise InputError(f"{where}: no hyperparameter is called {unknown[0]!r}; there are {', '.join(sorted(known))}")
+        raise InputError(f"{where}: no hyperparameter is called {unknown[0]!r}; expected {', '.join(sorted(known))}")
     return kind(**values)
 
 

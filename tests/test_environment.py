@@ -27,8 +27,9 @@ def test_devices():
     for name in ("gpu", "cuda:x", "cpu:0", ""):
         with pytest.raises(InputError, match="expected auto, cpu, cuda, cuda:N or mps"):
             choose_device(name)
-    with pytest.raises(InputError, match="--device cuda:99: this machine has"):
+    with pytest.raises(InputError, match="device cuda:99: this machine has") as error:
         choose_device("cuda:99")
+    assert error.value.change == ["device"]
 
 
 def test_tf32_only_where_asked_for():
@@ -38,7 +39,7 @@ def test_tf32_only_where_asked_for():
 
 
 def test_memory_is_kept_where_the_c_library_can():
-    """Pages that a freed tensor had are there again: taking as much anew needs few new ones."""
+    """Pages that a freed tensor had are used again: taking as much once more needs few new ones."""
     if platform.libc_ver()[0] != "glibc":
         pytest.skip("the C library is not glibc")
     code = """

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=1, help="threads for epochs and evaluation (default: 1)")
     parser.add_argument("--epochs", type=int, default=3, help="of each seed in the runs compared (default: 3)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
-    parser.add_argument("--data-dir", type=Path, help="keep the generated files here, or find them there")
+    parser.add_argument("--data-dir", type=Path, help="folder of the generated files, kept (default: a temporary one)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all measurements to this file")
 
 

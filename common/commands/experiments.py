@@ -106,7 +106,7 @@ def _run(arguments):
 
     output = arguments.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
-    with locked(output / ".lock", f"--output {arguments.output}: a sweep is at work there; wait, or use another"):
+    with locked(output / ".lock", f"--output {arguments.output}: another sweep writes to it; wait, or use another"):
         remove_parts(output)
         runs, finished, data, jobs, about = _chosen(arguments)
         write_about(output, about)

@@ -16,7 +16,7 @@ def add_common_options(parser: argparse.ArgumentParser, data: str) -> None:
         type=Path,
         default=DEFAULT_DATA,
         metavar="DIR",
-        help=f"folder that holds {data} with the feature files, or own conversations as `python -m common build` "
+        help=f"folder that holds {data} with the feature files, or your own conversations as `python -m common build` "
         "writes them (default: data/ of the repository)",
     )
     parser.add_argument(
@@ -28,7 +28,7 @@ def add_common_options(parser: argparse.ArgumentParser, data: str) -> None:
         metavar="DEVICE",
         help="auto (CUDA where there is one, else CPU), cpu, cuda, cuda:N or mps (default: auto)",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace results that are already there")
+    parser.add_argument("--overwrite", action="store_true", help="replace results that exist already")
 
 
 def add_options(parser: argparse.ArgumentParser, kind: type[NetworkSettings], values: dict[str, Any] | None) -> None:

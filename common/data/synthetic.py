@@ -47,7 +47,7 @@ def synthetic_corpus(
     module = DATASETS[dataset]
     sizes, turns, widths = sizes or SIZES[dataset], turns or TURNS[dataset], widths or WIDTHS[dataset]
     rng, count = np.random.default_rng(seed), len(module.CLASSES)
-    shown = {name: rng.standard_normal((count, widths[name])) for name in FEATURES}  # how each emotion looks
+    looks = {name: rng.standard_normal((count, widths[name])) for name in FEATURES}  # how each emotion looks
     marks = rng.standard_normal((len(CAUSES), widths["text"]))  # how each kind of cause looks in text
 
     lengths = rng.integers(turns[0], turns[1], size=sum(sizes), endpoint=True)
@@ -55,10 +55,10 @@ def synthetic_corpus(
     speaker, kind, label = (np.concatenate([d[k] for d in dialogues]) for k in range(3))
     features = {name: 0.5 * rng.standard_normal((len(label), widths[name])) for name in FEATURES}
     for name in ("text", "audio", "visual"):
-        features[name][kind == -1] += _STRENGTH * shown[name][label[kind == -1]]
+        features[name][kind == -1] += _STRENGTH * looks[name][label[kind == -1]]
     features["text"][kind >= 0] += _STRENGTH * marks[kind[kind >= 0]]
     mentions = kind == CAUSES.index("self_event")
-    features["event"][mentions] += _STRENGTH * shown["event"][label[mentions]]
+    features["event"][mentions] += _STRENGTH * looks["event"][label[mentions]]
     ids = range(len(lengths)) if dataset == meld.NAME else [f"Ses{i:04d}" for i in range(len(lengths))]
     return from_dialogues(
         dataset,

@@ -33,28 +33,31 @@ def write_about(sweep: Path, data: dict[str, dict[str, str]]) -> None:
 
 
 def write_report(sweep: str | Path) -> Path:
-    """Write `report/` into the folder of a sweep, in place of an older one; returns the path of its report.md.
+    """Write `report/` into the folder of a sweep, replacing an older one; returns the path of its report.md.
 
     Raises InputError where the full network of no dataset is finished.
     """
     sweep = Path(sweep)
-    found = {dataset: _finished(sweep / dataset) for dataset in DATASETS}
-    found = {dataset: variants for dataset, variants in found.items() if variants}
-    if not found:
-        raise InputError(f"{sweep}: no finished run here; expected the --output of `run`")
-    for dataset, variants in found.items():
+    finished = {dataset: _finished(sweep / dataset) for dataset in DATASETS}
+    finished = {dataset: variants for dataset, variants in finished.items() if variants}
+    if not finished:
+        raise InputError(f"{sweep}: no finished run here; expected the folder that `run` wrote")
+    for dataset, variants in finished.items():
         if FULL not in variants:
-            raise InputError(f"{sweep / dataset / FULL}: not finished, and everything is compared with it; run on")
+            raise InputError(
+                f"{sweep / dataset / FULL}: not finished, and all others are compared with it; run it first"
+            )
     folder = sweep / REPORT
     folder.mkdir(exist_ok=True)
     about = read_yaml(sweep / ABOUT) if (sweep / ABOUT).exists() else {}
-    parts = ["# The paper's tables, trained again", _provenance(found, about), TESTED]
+    parts = ["# The paper's tables, trained again", _provenance(finished, about), TESTED]
     for name, table in TABLES.items():
-        for dataset in (d for d in table.datasets if d in found):
-            if not any(variant in found[dataset] for variant in table.rows if variant != FULL or len(table.rows) == 1):
+        for dataset in (d for d in table.datasets if d in finished):
+            compared = set(table.rows) - {FULL} or {FULL}
+            if not compared & set(finished[dataset]):
                 continue
             make = systems_table if len(table.rows) == 1 else variants_table
-            text, numbers = make(name, dataset, found[dataset])
+            text, numbers = make(name, dataset, finished[dataset])
             reason = about.get(dataset, {}).get("unlike_paper")
             if reason:
                 text.notes.append(f"Not the paper's data ({reason}): its numbers stand here for orientation only.")
@@ -63,7 +66,7 @@ def write_report(sweep: str | Path) -> Path:
             _write(folder / f"{label}.tex", text.latex(label))
             _write(folder / f"{label}.csv", numbers.to_csv(index=False))
             parts.append(text.markdown())
-    for dataset, variants in found.items():
+    for dataset, variants in finished.items():
         full = variants[FULL]
         title = f"{dataset}, test split, {len(full.seeds)} seed{'s' * (len(full.seeds) > 1)}"
         figure = confusion_figure(full.counts.sum((0, 1)), full.classes, title)
@@ -80,17 +83,17 @@ def _finished(folder: Path) -> dict[str, Results]:
     return {name: read_results(folder / name) for name in VARIANTS if any(folder.glob(f"{name}/seed_*/results.csv"))}
 
 
-def _provenance(found, about):
-    """What everything was obtained with, as a list."""
+def _provenance(finished, about):
+    """What the results were obtained with, as a list."""
     lines = []
-    for dataset, variants in found.items():
+    for dataset, variants in finished.items():
         first = variants[FULL].settings[0]
         files = "; ".join(f"{name} {value}" for name, value in first["data"]["sha256"].items())
         known = about.get(dataset, {})
         reason = known.get("unlike_paper")
         lines.append(f"- **{dataset}**: {known.get('description') or 'data not described'}.")
         lines.append(f"  Data (SHA-256): {files}.{f' **Not the data of the paper: {reason}.**' if reason else ''}")
-    every = [one for variants in found.values() for one in variants.values()]
+    every = [one for variants in finished.values() for one in variants.values()]
     settings = [run for one in every for run in one.settings]
     devices = sorted({run["device"] for run in settings})
     versions = {", ".join(f"{name} {version}" for name, version in run["versions"].items()) for run in settings}

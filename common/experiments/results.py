@@ -43,22 +43,22 @@ def read_results(folder: str | Path) -> Results:
     runs = [path.parent for path in [folder / RESULTS, *sorted(folder.glob(f"seed_*/{RESULTS}"))] if path.is_file()]
     if not runs:
         raise InputError(f"{folder}: no results here; expected a run's folder, or one with seed_* folders in it")
-    found = [_read_run(run) for run in runs]
-    first = found[0]
-    for other, run in zip(found, runs, strict=True):
+    results = [_read_run(run) for run in runs]
+    first = results[0]
+    for other, run in zip(results, runs, strict=True):
         check_pair(first, other, runs[0], run)
-    seeds = [seed for one in found for seed in one.seeds]
+    seeds = [seed for one in results for seed in one.seeds]
     if len(set(seeds)) < len(seeds):
-        raise InputError(f"{folder}: some seed stands there twice; keep each once")
+        raise InputError(f"{folder}: a seed has two runs here; keep one of each")
     order = np.argsort(seeds)
     return Results(
         dataset=first.dataset,
         seeds=[seeds[k] for k in order],
         classes=first.classes,
-        settings=[one.settings[0] for one in found],
+        settings=[one.settings[0] for one in results],
         dialogues=first.dialogues,
-        counts=np.concatenate([one.counts for one in found])[order],
-        seconds=sum(one.seconds for one in found),
+        counts=np.concatenate([one.counts for one in results])[order],
+        seconds=sum(one.seconds for one in results),
     )
 
 

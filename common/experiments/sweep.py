@@ -1,7 +1,7 @@
 """A sweep: every (dataset, variant, seed) that some tables need, trained once, each into a folder of its own.
 
 `DIR/<dataset>/<variant>/seed_<seed>` is a run's folder. It is written under another name beside it, and renamed when it
-is complete: what is there is finished, whatever happened.
+is complete: a run's folder is finished, whatever happened.
 """
 
 import os
@@ -88,18 +88,17 @@ def check_finished(run: Run, output: Path, data: Data) -> bool:
     folder = output / run.name
     if not folder.exists():
         return False
-    found = read_yaml(folder / SETTINGS)
-    expected = {"hyperparameters": asdict(run.settings), "sha256": data.sha256[run.dataset]}
-    there = {"hyperparameters": found.get("hyperparameters") or {}, "sha256": (found.get("data") or {}).get("sha256")}
-    for key, value in expected["hyperparameters"].items():
-        value, old = (list(v) if isinstance(v, tuple) else v for v in (value, there["hyperparameters"].get(key)))
+    content = read_yaml(folder / SETTINGS)
+    trained, sha256 = content.get("hyperparameters") or {}, (content.get("data") or {}).get("sha256")
+    for key, value in asdict(run.settings).items():
+        value, old = (list(v) if isinstance(v, tuple) else v for v in (value, trained.get(key)))
         if old != value:
             raise InputError(
                 f"{folder}: trained with {key} {words(old)}, now it is {words(value)}; use another folder, or the "
                 "values it was trained with",
                 ["output", key],
             )
-    if there["sha256"] != expected["sha256"]:
+    if sha256 != data.sha256[run.dataset]:
         raise InputError(
             f"{folder}: trained on other data files; use another folder, or the data it was trained on", ["output"]
         )
@@ -117,13 +116,13 @@ def train_one(run: Run, output: Path, data: Data, device: str, turn: int) -> str
         corpus = _corpus(run.dataset, data.folder, data.synthetic, run.settings.labels)
         if corpus.sources != data.sha256[run.dataset]:
             raise InputError(f"{data.folder}: other {run.dataset} files than where the sweep was started; copy them")
-        place = choose_device(device)
-        if place.type == "cuda" and place.index is None:
-            place = torch.device("cuda", turn % torch.cuda.device_count())
+        chosen = choose_device(device)
+        if chosen.type == "cuda" and chosen.index is None:
+            chosen = torch.device("cuda", turn % torch.cuda.device_count())
         allow_tf32(run.settings.precision)
         part.parent.mkdir(parents=True, exist_ok=True)
         kept = {"resumable": False, "progress": False}
-        _, failures = train_run(corpus, run.settings, place, part, synthetic=data.synthetic, **kept)
+        _, failures = train_run(corpus, run.settings, chosen, part, synthetic=data.synthetic, **kept)
         if failures:
             raise InputError(failures[0])
         os.replace(part, folder)
@@ -144,7 +143,7 @@ def _corpus(dataset, folder, synthetic, labels):
 
 
 def remove_parts(output: Path) -> None:
-    """Remove what interrupted runs left in `output`. To be called only where nothing is at work there."""
+    """Remove what interrupted runs left in `output`. To be called only while no sweep writes to it."""
     for part in output.glob(f"*/*/.*{PART}"):
         shutil.rmtree(part, ignore_errors=True)
 
@@ -153,7 +152,7 @@ def seconds_taken(folder: Path) -> tuple[int, float]:
     """Epochs trained in a run's folder so far, and their seconds."""
     try:
         seconds = pd.read_csv(folder / HISTORY).seconds
-    except (OSError, ValueError):  # not there yet
+    except (OSError, ValueError):  # not written yet
         return 0, 0.0
     return len(seconds), float(seconds.sum())
 

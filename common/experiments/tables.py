@@ -15,11 +15,11 @@ from common.reporting.text_table import TextTable
 ACCURACY, WF1 = 0, 1  # columns of Results.figures
 
 
-def systems_table(name: str, dataset: str, found: Mapping[str, Results]) -> tuple[TextTable, pd.DataFrame]:
+def systems_table(name: str, dataset: str, results: Mapping[str, Results]) -> tuple[TextTable, pd.DataFrame]:
     """Tables 2 and 3: F1 of each class, weighted F1 and accuracy of other systems (quoted), of the paper's ECERC, and
     of ours. Also as numbers, a row per system and measure.
     """
-    ours = found[FULL]
+    ours = results[FULL]
     measures = [*(f"F1 {c}" for c in ours.classes), "weighted F1", "accuracy"]
     order = [*range(3, 3 + len(ours.classes)), WF1, ACCURACY]
     rows, values, numbers = [], [], []
@@ -51,15 +51,15 @@ def systems_table(name: str, dataset: str, found: Mapping[str, Results]) -> tupl
     return table, pd.DataFrame(numbers)
 
 
-def variants_table(name: str, dataset: str, found: Mapping[str, Results]) -> tuple[TextTable, pd.DataFrame]:
-    """Tables 4 to 7 and the choices: the variants of a table that are among those `found`, beside the paper's scores,
+def variants_table(name: str, dataset: str, results: Mapping[str, Results]) -> tuple[TextTable, pd.DataFrame]:
+    """Tables 4 to 7 and the choices: the variants of a table that `results` has, beside the paper's scores,
     each tested against the full network. Also as numbers, a row per variant.
     """
-    full, printed, numbers = found[FULL], paper_variants(dataset), []
+    full, printed, numbers = results[FULL], paper_variants(dataset), []
     for variant, label in TABLES[name].rows.items():
-        if variant not in found:
+        if variant not in results:
             continue
-        ours, paper = found[variant], printed.get(variant, {})
+        ours, paper = results[variant], printed.get(variant, {})
         scores = {key: ours.figures[:, k] for key, k in (("wf1", WF1), ("accuracy", ACCURACY))}
         row = {"variant": variant, "row": label, "n": len(ours.seeds)}
         for key, v in scores.items():
@@ -73,15 +73,15 @@ def variants_table(name: str, dataset: str, found: Mapping[str, Results]) -> tup
     table = pd.DataFrame([empty | row for row in numbers]).astype(dict.fromkeys(empty, float))
     tested = table.p.notna()
     table.loc[tested, "p_holm"] = holm(table.p[tested])
-    return _as_text(name, dataset, table, found), table
+    return _as_text(name, dataset, table, results), table
 
 
-def _as_text(name, dataset, table, found):
+def _as_text(name, dataset, table, results):
     head = ["", "n", "weighted F1", "accuracy", "− full", "p (Holm)"]
     head += ["paper: weighted F1", "paper: accuracy", "ours − paper"]
     rows = []
     for row in table.to_dict("records"):
-        ours = found[row["variant"]].figures
+        ours = results[row["variant"]].figures
         rows.append(
             [
                 row["row"],

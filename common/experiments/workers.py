@@ -47,8 +47,8 @@ def train_all(
     tasks = (joblib.delayed(train_one)(run, output, data, device, turn) for turn, run in enumerate(pending))
     problems = []
     threads = max((run.settings.threads for run in pending), default=1)
-    with _workers(backend, scheduler, threads) as found:
-        jobs = jobs if backend == "loky" else found
+    with _workers(backend, scheduler, threads) as on_cluster:
+        jobs = jobs if backend == "loky" else on_cluster
         parallel = joblib.Parallel(
             jobs, batch_size=1, pre_dispatch=jobs if backend == "loky" else "all", return_as="generator_unordered"
         )
@@ -62,7 +62,8 @@ def train_all(
             except TerminatedWorkerError:
                 raise InputError(
                     "a worker was killed, perhaps for want of memory; finished runs are kept: run this again, with "
-                    "fewer --jobs"
+                    "fewer at a time",
+                    ["jobs"],
                 ) from None
             except ModuleNotFoundError as error:
                 raise InputError(
@@ -81,11 +82,13 @@ def _workers(backend, scheduler, threads):
     try:
         from distributed import Client
     except ImportError:
-        raise InputError("--backend dask: the package distributed is missing; pip install distributed") from None
+        raise InputError(
+            "backend dask: the package distributed is missing; pip install distributed", ["backend"]
+        ) from None
     try:
         client = Client(scheduler, timeout=20)
     except (OSError, ValueError, TimeoutError) as error:
-        raise InputError(f"--scheduler {scheduler}: no Dask scheduler answers there ({error})") from None
+        raise InputError(f"{scheduler}: no Dask scheduler answers at this address ({error})", ["scheduler"]) from None
     with client:
         if not client.run_on_scheduler(importlib.util.find_spec, "common"):  # it would never hand out a run
             raise InputError(
@@ -93,7 +96,9 @@ def _workers(backend, scheduler, threads):
             )
         count = sum(client.nthreads().values())
         if not count:
-            raise InputError(f"--scheduler {scheduler}: it has no workers; start some: dask worker {scheduler}")
+            raise InputError(
+                f"{scheduler}: the scheduler has no workers; start some: dask worker {scheduler}", ["scheduler"]
+            )
         with joblib.parallel_config("dask", wait_for_workers_timeout=60):
             yield count
 

@@ -26,13 +26,13 @@ def checkpoint_analysis(
     temperature: float | None,
     fitted_on: str,
 ) -> dict[str, Any]:
-    """What a report says of one checkpoint. `temperature`: None where there was nothing to fit it on.
+    """What a report says of one checkpoint. `temperature`: None where no split could fit it.
 
     Scores of nothing are None; so is `calibration` without labels or without a temperature.
     """
     rows = corpus.rows(split)
     label, log_prob, classes = corpus.label[rows], explanation.log_prob, corpus.classes
-    found, known = scores(label, log_prob.argmax(1), classes), label >= 0
+    tested, known = scores(label, log_prob.argmax(1), classes), label >= 0
     weights = _columns(explanation.gates, settings.modalities_in_use) | _columns(
         explanation.route_gates, settings.routes
     )
@@ -55,18 +55,18 @@ def checkpoint_analysis(
     return {
         "name": name,
         "per_class": [
-            {"name": c} | {key: found[key][k].item() for key in ("precision", "recall", "f1", "support")}
+            {"name": c} | {key: tested[key][k].item() for key in ("precision", "recall", "f1", "support")}
             for k, c in enumerate(classes)
         ],
-        "confusion": found["confusion"].tolist(),
+        "confusion": tested["confusion"].tolist(),
         "calibration": calibration,
         "groups": groups(corpus, split, log_prob.argmax(1)),
         "gate_mean": {key: float(column.mean()) for key, column in weights.items()},
         "agreement": [{"name": key, "rho": _rank_correlation(weights[key], drops[key])} for key in weights],
         "turns": [{key: _short(v) for key, v in zip(names, turn, strict=True)} for turn in turns],
         "attention": [
-            {route: [None if np.isnan(row).any() else _short(row) for row in table] for route, table in found.items()}
-            for found in explanation.attention
+            {route: [None if np.isnan(row).any() else _short(row) for row in table] for route, table in routes.items()}
+            for routes in explanation.attention
         ],
     }
 
@@ -74,15 +74,15 @@ def checkpoint_analysis(
 def groups(corpus: Corpus, split: str, prediction: np.ndarray) -> list[dict[str, Any]]:
     """Scores of predictions (U,) by where an utterance stands, by what came before it, and by emotion shift."""
     label = corpus.label[corpus.rows(split)]
-    position, own, others, shift = [], [], [], []
+    position, by_speaker, by_other, shift = [], [], [], []
     for dialogue in corpus.splits[split]:
         rows = np.arange(corpus.offset[dialogue], corpus.offset[dialogue + 1])
-        seen = {}  # speaker to the label of the previous turn and how many there were
-        for at, (who, what) in enumerate(zip(corpus.speaker[rows], corpus.label[rows], strict=True)):
+        seen = {}  # speaker to the label of the previous turn, and how many came before
+        for turn, (who, what) in enumerate(zip(corpus.speaker[rows], corpus.label[rows], strict=True)):
             before, count = seen.get(who, (None, 0))
-            position.append(at + 1)
-            own.append(count)
-            others.append(at - count)
+            position.append(turn + 1)
+            by_speaker.append(count)
+            by_other.append(turn - count)
             shift.append("first turn" if before is None else "unknown" if min(before, what) < 0 else before != what)
             seen[who] = what, count + 1
     by_position = {}
@@ -92,21 +92,25 @@ def groups(corpus: Corpus, split: str, prediction: np.ndarray) -> list[dict[str,
         by_position[words] = [first <= p <= last for p in position]
 
     def by_history(counts):
-        found = {name: [c == k for c in counts] for k, name in enumerate(("none", "1", "2"))}
-        return found | {"3 and more": [c >= 3 for c in counts]}
+        members = {name: [c == k for c in counts] for k, name in enumerate(("none", "1", "2"))}
+        return members | {"3 and more": [c >= 3 for c in counts]}
 
     by_shift = {"first turn": "first turn", "same emotion": False, "other emotion": True}
     by_shift = {name: [s == key for s in shift] for name, key in by_shift.items()}
-    found = []
+    tables = []
     for title, what, members in (
         ("position in the dialogue", "Turns, counted from the first.", by_position),
-        ("own history", "Earlier turns of the same speaker: what the two self routes look at.", by_history(own)),
-        ("history of others", "Earlier turns of anybody else: what the two cross routes look at.", by_history(others)),
+        ("own history", "Earlier turns of the same speaker: what the two self routes look at.", by_history(by_speaker)),
+        (
+            "history of others",
+            "Earlier turns of anybody else: what the two cross routes look at.",
+            by_history(by_other),
+        ),
         ("emotion shift", "Whether the true emotion is that of the speaker's previous turn.", by_shift),
     ):
         rows = [_group(name, inside, label, prediction, corpus.classes) for name, inside in members.items()]
-        found.append({"title": title, "what": what, "rows": [row for row in rows if row["count"]]})
-    return found
+        tables.append({"title": title, "what": what, "rows": [row for row in rows if row["count"]]})
+    return tables
 
 
 def ensemble_scores(log_probs: list[np.ndarray], label: np.ndarray, classes: list[str]) -> dict[str, Any]:
@@ -117,10 +121,10 @@ def ensemble_scores(log_probs: list[np.ndarray], label: np.ndarray, classes: lis
 def summary(named: dict[str, dict], classes: list[str], paper: dict | None) -> list[dict[str, Any]]:
     """Per figure its value for each checkpoint (`named`: name to `scores`), mean, sample spread, and the `paper`'s."""
     rows = [
-        (words, [found[key] for found in named.values()], paper and paper.get(key)) for key, words in FIGURES.items()
+        (words, [tested[key] for tested in named.values()], paper and paper.get(key)) for key, words in FIGURES.items()
     ]
     for k, c in enumerate(classes):
-        rows.append((f"F1 {c}", [float(found["f1"][k]) for found in named.values()], paper and paper["f1"][k]))
+        rows.append((f"F1 {c}", [float(tested["f1"][k]) for tested in named.values()], paper and paper["f1"][k]))
     return [
         {
             "name": name,
@@ -135,7 +139,7 @@ def summary(named: dict[str, dict], classes: list[str], paper: dict | None) -> l
 
 def conversations(corpus: Corpus, split: str) -> list[dict[str, Any]]:
     """The dialogues of a split: id, and per turn speaker, sentence ("" where there is none) and label (-1: unknown)."""
-    found = []
+    dialogues = []
     for dialogue in corpus.splits[split]:
         rows = range(corpus.offset[dialogue], corpus.offset[dialogue + 1])
         turns = [
@@ -146,14 +150,14 @@ def conversations(corpus: Corpus, split: str) -> list[dict[str, Any]]:
             }
             for row in rows
         ]
-        found.append({"id": str(corpus.ids[dialogue]), "turns": turns})
-    return found
+        dialogues.append({"id": str(corpus.ids[dialogue]), "turns": turns})
+    return dialogues
 
 
 def _group(name, inside, label, prediction, classes):
     inside = np.array(inside)
-    found = scores(label[inside], prediction[inside], classes)
-    return {"name": name, "count": int(inside.sum())} | {key: _or_none(found[key]) for key in ("accuracy", "wf1")}
+    tested = scores(label[inside], prediction[inside], classes)
+    return {"name": name, "count": int(inside.sum())} | {key: _or_none(tested[key]) for key in ("accuracy", "wf1")}
 
 
 def _columns(table, names):

@@ -10,7 +10,14 @@ from matplotlib.figure import Figure
 
 from common.files import atomic
 
-_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # told apart by all eyes (Okabe and Ito)
+_COLORS = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#56b4e9",
+    "#e69f00",
+)  # of Okabe and Ito, for all eyes
 _MARKERS = "osD^vP"
 
 
@@ -60,7 +67,7 @@ def curves_figure(history: pd.DataFrame, results: pd.DataFrame, title: str) -> F
 
 
 def save_figure(figure: Figure, path: str | Path) -> list[Path]:
-    """Write `figure` as `path` with the endings .png and .svg, each whole or not at all; returns both paths."""
+    """Write `figure` as `path` with the endings .png and .svg, each atomically; returns both paths."""
     paths = [Path(path).with_suffix(ending) for ending in (".png", ".svg")]
     with rc_context({"svg.hashsalt": "ecerc"}):  # the same figure gives the same file
         for target, about in zip(paths, ({}, {"Date": None}), strict=True):

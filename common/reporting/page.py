@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 HERE = Path(__file__).parent
-ERRORS = 20  # most confident errors shown
+ERRORS = 20  # how many of the most confident errors are listed
 
 
 def report_page(data: dict) -> str:
@@ -67,18 +67,16 @@ def _prediction(turn):
 
 def _errors(data, index):
     """The wrong predictions of a checkpoint with the highest probability, that one first, each with its address."""
-    places = [(d, k, turn) for d in data["dialogues"] for k, turn in enumerate(d["turns"], 1)]
-    found = []
-    for (dialogue, k, said), turn in zip(places, data["checkpoints"][index]["turns"], strict=True):
-        prediction = _prediction(turn)
-        if said["label"] not in (-1, prediction):
-            place = {"dialogue": dialogue["id"], "turn": k}
-            error = {
-                "address": urlencode(place | ({"checkpoint": index + 1} if index else {})),
-                "prediction": prediction,
-            }
-            found.append(place | said | error | {"probability": turn["probability"][prediction]})
-    return sorted(found, key=lambda error: -error["probability"])[:ERRORS]
+    said = [(d["id"], k, turn) for d in data["dialogues"] for k, turn in enumerate(d["turns"], 1)]
+    errors = []
+    for (dialogue, number, turn), output in zip(said, data["checkpoints"][index]["turns"], strict=True):
+        prediction = _prediction(output)
+        if turn["label"] not in (-1, prediction):
+            position = {"dialogue": dialogue, "turn": number}
+            address = urlencode(position | ({"checkpoint": index + 1} if index else {}))
+            error = {"address": address, "prediction": prediction, "probability": output["probability"][prediction]}
+            errors.append(position | turn | error)
+    return sorted(errors, key=lambda error: -error["probability"])[:ERRORS]
 
 
 def _short(value):

@@ -9,16 +9,16 @@ from common.evaluation.calibration import confidence_scores
 FIGURES = {"accuracy": "accuracy", "wf1": "weighted F1", "macro_f1": "macro F1"}
 
 
-def checkpoint_table(name: str, found: dict, classes: list[str]) -> str:
-    """One checkpoint: its scores, then per class precision, recall, F1, support and its row of the confusion matrix."""
-    lines = [f"{name}: " + ", ".join(f"{words} {found[key]:.2f}" for key, words in FIGURES.items())]
+def checkpoint_table(name: str, scores: dict, classes: list[str]) -> str:
+    """One checkpoint: `scores`, then per class precision, recall, F1, support and its row of the confusion matrix."""
+    lines = [f"{name}: " + ", ".join(f"{words} {scores[key]:.2f}" for key, words in FIGURES.items())]
     wide = max(map(len, classes)) + 2
     head = f"{'':{wide}}{'precision':>10}{'recall':>8}{'F1':>8}{'support':>9}   predicted as"
     lines.append(head + "".join(f"{c:>{max(len(c), 4) + 2}}" for c in classes))
     for i, c in enumerate(classes):
-        line = f"{c:{wide}}{found['precision'][i]:10.2f}{found['recall'][i]:8.2f}{found['f1'][i]:8.2f}"
-        counts = "".join(f"{n:>{max(len(k), 4) + 2}}" for n, k in zip(found["confusion"][i], classes, strict=True))
-        lines.append(f"{line}{found['support'][i]:9}{'':15}{counts}")
+        line = f"{c:{wide}}{scores['precision'][i]:10.2f}{scores['recall'][i]:8.2f}{scores['f1'][i]:8.2f}"
+        counts = "".join(f"{n:>{max(len(k), 4) + 2}}" for n, k in zip(scores["confusion"][i], classes, strict=True))
+        lines.append(f"{line}{scores['support'][i]:9}{'':15}{counts}")
     return "\n".join(lines)
 
 
@@ -27,8 +27,8 @@ def summary_table(named: dict[str, dict], classes: list[str], paper: dict | None
 
     `named`: name to `scores`.
     """
-    rows = {words: [found[key] for found in named.values()] for key, words in FIGURES.items()}
-    rows |= {f"F1 {c}": [found["f1"][i] for found in named.values()] for i, c in enumerate(classes)}
+    rows = {words: [scores[key] for scores in named.values()] for key, words in FIGURES.items()}
+    rows |= {f"F1 {c}": [scores["f1"][i] for scores in named.values()] for i, c in enumerate(classes)}
     head, spread = [*named, "mean ± std"], [mean_and_spread(values) for values in rows.values()]
     body = [[*(f"{v:.2f}" for v in values), text] for values, text in zip(rows.values(), spread, strict=True)]
     if paper:
@@ -43,9 +43,9 @@ def summary_table(named: dict[str, dict], classes: list[str], paper: dict | None
     return "\n".join(lines)
 
 
-def ensemble_line(found: dict, count: int) -> str:
-    """`scores` of the averaged probabilities of `count` checkpoints, told from the mean of their scores."""
-    figures = ", ".join(f"{words} {found[key]:.2f}" for key, words in FIGURES.items())
+def ensemble_line(scores: dict, count: int) -> str:
+    """`scores` of the averaged probabilities of `count` checkpoints, worded unlike the mean of their scores."""
+    figures = ", ".join(f"{words} {scores[key]:.2f}" for key, words in FIGURES.items())
     return f"As an ensemble, probabilities of the {count} averaged (not the paper's protocol): {figures}"
 
 

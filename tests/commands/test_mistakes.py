@@ -32,7 +32,9 @@ def test_what_a_user_can_get_wrong(place, run, refused, tmp_path):
     )
     assert "--modality-order" in refused(place / "IEMOCAP", "train.py", "--modality-order", "aligned")
     assert "unrecognized arguments: --learning-rte" in refused(meld_folder, "train.py", "--learning-rte", "1")
-    assert "--device: found 'gpu'" in refused(meld_folder, "train.py", "--device", "gpu")
+    assert "device: found 'gpu'; expected auto, cpu, cuda, cuda:N or mps; see --device\n" in refused(
+        meld_folder, "train.py", "--device", "gpu"
+    )
     assert "holds a run already" in refused(meld_folder, "train.py", "--output", run)
     assert (
         "nothing.pkl: no such checkpoint; expected ECERC_MODEL*.pkl, or a run's folder; see --checkpoints\n"

@@ -34,7 +34,7 @@ def refused(capsys):
     def refused(*words):
         printed, status = told(lambda: main(["experiments", *map(str, words)]), capsys)
         assert (printed.err.count("\n"), status) == (1, 2)
-        return printed.err
+        return printed.err.rstrip("\n")
 
     return refused
 

@@ -121,7 +121,7 @@ def test_again_the_same_and_nothing_without_the_full_network(refused, sweep, tmp
     write_report(sweep)
     assert {path.name: path.read_bytes() for path in (sweep / "report").iterdir()} == before
     shutil.copytree(EXAMPLE / "MELD" / "T", tmp_path / "MELD" / "T")
-    assert f"{tmp_path}/MELD/full: not finished, and everything is compared with it" in refused("report", tmp_path)
+    assert f"{tmp_path}/MELD/full: not finished, and all others are compared with it" in refused("report", tmp_path)
     assert "no finished run here" in refused("report", tmp_path / "nowhere")
 
 

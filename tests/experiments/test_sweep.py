@@ -115,9 +115,9 @@ def test_one_sweep_at_a_time_and_other_settings_are_refused(refused, quiet, smal
     other = [8 if word == 10 else word for word in small]
     line = refused("run", "--output", sweep, *other)
     assert "trained with epochs 10, now it is 8; use another folder" in line
-    assert line.endswith("; see --output, --epochs\n")
+    assert line.endswith("; see --output, --epochs")
     with FileLock(sweep / ".lock"):
-        assert "a sweep is at work there" in refused("run", "--output", sweep, *small)
+        assert "another sweep writes to it" in refused("run", "--output", sweep, *small)
     assert outcome(sweep) == before
 
 

@@ -87,7 +87,7 @@ def test_wrong_options_are_named_in_one_line(refused, words, expected, tmp_path)
 
 def test_a_scheduler_that_is_not_there_and_dask_that_is_not_installed(refused, small, tmp_path, monkeypatch):
     words = ["run", "--output", tmp_path / "sweep", *small, "--backend", "dask", "--scheduler", "nonsense://1"]
-    assert "--scheduler nonsense://1: no Dask scheduler answers there" in refused(*words)
+    assert "nonsense://1: no Dask scheduler answers at this address" in refused(*words)
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert "the package distributed is missing; pip install distributed" in refused(*words)
 
