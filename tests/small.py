@@ -92,29 +92,32 @@ def mean_loss(network, batches, gamma=0.0, weight=None):
     return torch.stack(losses).mean().item()
 
 
-def right_after_training(jobs):
-    """Of each job (corpus, TrainingSettings with one seed): which test utterances a network gets right, in percent 0 or
-    100, (U,), after its last epoch. Several jobs at a time.
-    """
-    found, cpu = {}, torch.device("cpu")
+def trained(jobs):
+    """Of each job (corpus, TrainingSettings with one seed): the network after its last epoch. Several at a time."""
+    networks, cpu = [None] * len(jobs), torch.device("cpu")
 
     def train(index):
         corpus, settings = jobs[index]
         torch.manual_seed(settings.seeds[0])
-        network = ECERC(settings, corpus.widths, len(corpus.classes))
+        network = networks[index] = ECERC(settings, corpus.widths, len(corpus.classes))
         network.dropout.seed(settings.seeds[0], cpu)
         shuffling = torch.Generator().manual_seed(settings.seeds[0])
-        parts = [
-            Batches(corpus, split, settings.batch_size, cpu, generator)
-            for split, generator in (("train", shuffling), ("valid", None), ("test", None))
-        ]
-        trainer = Trainer(network, *parts[:2], settings)
+        batches = Batches(corpus, "train", settings.batch_size, cpu, shuffling, shapes="rounded")
+        trainer = Trainer(network, batches, Batches(corpus, "valid", settings.batch_size, cpu), settings)
         yield
         while not trainer.done:
             trainer.run_epoch()
             yield
-        log_prob = evaluate(network, parts[2])
-        found[index] = 100.0 * (log_prob.argmax(1) == parts[2].label).numpy()
 
     side_by_side(train, len(jobs), cpu)
-    return [found[index] for index in range(len(jobs))]
+    return networks
+
+
+def right_after_training(jobs):
+    """Of each job, as `trained` takes them: which test utterances its network gets right, in percent 0 or 100, (U,)."""
+    percent = []
+    for (corpus, settings), network in zip(jobs, trained(jobs), strict=True):
+        test = Batches(corpus, "test", settings.batch_size, "cpu")
+        log_prob = evaluate(network, test)
+        percent.append(100.0 * (log_prob.argmax(1) == test.label).numpy())
+    return percent

@@ -66,8 +66,8 @@ def test_causes_can_be_learned_again_and_again():
     jobs = []
     for seed in range(3):
         for seen in (corpus, evidence_only(corpus)):
-            size = round(80 * len(seen.ids) / len(seen.label))  # dialogues that have 80 utterances
-            training = {"learning_rate": 1e-3, "epochs": 12, "batch_size": size}
+            size = round(240 * len(seen.ids) / len(seen.label))  # dialogues that have 240 utterances
+            training = {"learning_rate": 5e-3, "epochs": 9, "batch_size": size}
             jobs.append((seen, TrainingSettings(**network, **training, seeds=[seed])))
     right = np.array(right_after_training(jobs)).reshape(3, 2, -1)  # seed, whole or alone, utterance
     whole, alone = right.mean(2).T

@@ -1,14 +1,12 @@
 """What is lost without a route tells which cause was planted."""
 
 import numpy as np
-import torch
 
 from common.batching.batches import Batches
 from common.data.synthetic import CAUSES, synthetic_corpus
-from common.network.ecerc import ECERC
 from common.network.explain import explain
 from common.settings import TrainingSettings
-from common.training.fit import Trainer
+from tests.small import trained
 
 WIDTHS = {"text": 32, "event": 32, "audio": 16, "visual": 16}
 
@@ -21,28 +19,15 @@ def test_the_planted_route_is_missed_most():
     hits = {cause: [] for cause in CAUSES}
     corpus = synthetic_corpus("IEMOCAP", sizes=(120, 6, 40), turns=(6, 12), widths=WIDTHS, evidence_share=0.3)
     kind, label = np.array(corpus.sentences)[corpus.rows("test")], corpus.label[corpus.rows("test")]
-    for seed in (0, 1):
-        settings = TrainingSettings(
-            hidden_width=32,
-            heads=4,
-            head_width=16,
-            positions=True,
-            without=["event-encoding", "emotion-encoding"],
-            learning_rate=3e-3,
-            epochs=12,
-            batch_size=12,
-        )
-        torch.manual_seed(seed)
-        network = ECERC(settings, corpus.widths, len(corpus.classes))
-        network.dropout.seed(seed, torch.device("cpu"))
-        train = Batches(corpus, "train", 12, "cpu", torch.Generator().manual_seed(seed))
-        trainer = Trainer(network, train, Batches(corpus, "valid", 12, "cpu"), settings)
-        while not trainer.done:
-            trainer.run_epoch()
-        found = explain(network, Batches(corpus, "test", 12, "cpu"))
-        largest = np.array(settings.routes)[found.route_drop.argmax(1)]
+    network = {"hidden_width": 32, "heads": 4, "head_width": 16, "positions": True}
+    training = {"learning_rate": 1e-2, "epochs": 9, "batch_size": 30}
+    encoders = ["event-encoding", "emotion-encoding"]
+    settings = [TrainingSettings(**network, **training, without=encoders, seeds=[seed]) for seed in (0, 1)]
+    for learned in trained([(corpus, one) for one in settings]):
+        explanations = explain(learned, Batches(corpus, "test", 40, "cpu"))
+        largest = np.array(settings[0].routes)[explanations.route_drop.argmax(1)]
         for cause in CAUSES:
-            asked = (kind == cause) & (found.log_prob.argmax(1) == label)
+            asked = (kind == cause) & (explanations.log_prob.argmax(1) == label)
             hits[cause] += (largest[asked] == cause).tolist()
     shares = {cause: float(np.mean(hit)) for cause, hit in hits.items()}
     print(shares, {cause: len(hit) for cause, hit in hits.items()})
