@@ -1,11 +1,8 @@
-"""Reports and comparisons of the committed results in `example/`: IEMOCAP Tables 2, 4 and 7, MELD Tables 3 and 5, two
-seeds of 8 epochs on synthetic conversations of 3 to 6 turns with 6 test dialogues.
-"""
+"""Reports and comparisons of a made-up sweep with known scores."""
 
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,15 +16,22 @@ from common.experiments.results import read_results
 from common.experiments.significance import holm
 from common.experiments.variants import TABLES
 from tests.experiments.conftest import ROOT
+from tests.experiments.made_up import write_sweep
 
-EXAMPLE = Path(__file__).parent / "example"
 NAMES = ["2_IEMOCAP", "4_IEMOCAP", "7_IEMOCAP", "3_MELD", "5_MELD"]
 
 
 @pytest.fixture(scope="module")
-def sweep(tmp_path_factory):
+def example(tmp_path_factory):
+    """The folder of the sweep, without a report."""
+    return write_sweep(tmp_path_factory.mktemp("example"))
+
+
+@pytest.fixture(scope="module")
+def sweep(example, tmp_path_factory):
+    """A copy of it with its report."""
     folder = tmp_path_factory.mktemp("report") / "sweep"
-    shutil.copytree(EXAMPLE, folder)
+    shutil.copytree(example, folder)
     assert write_report(folder) == folder / "report" / "report.md"
     return folder
 
@@ -45,7 +49,7 @@ def test_everything_is_there(sweep):
         assert (sweep / "report" / f"table_{name}.md").read_text().strip() in text
     assert "209 utterances in 46 dialogues" in text
     assert "Not the paper's data (the test labels are not those of the released files)" in text
-    assert "34 runs" in text
+    assert "34 runs, together 0:34:17" in text  # of 60.5 s each
     assert "torch 2.13.0" in text
 
 
@@ -61,11 +65,13 @@ def test_scores_are_those_of_the_predictions(sweep):
             average = {"average": "weighted", "zero_division": 0}
             wf1 = f1_score(found.label, found.prediction, **average)
             scores.append((100 * wf1, 100 * accuracy_score(found.label, found.prediction)))
-            assert pd.read_csv(folder / "results.csv").test_wf1[0] == pytest.approx(scores[-1][0])
         wf1, accuracy = np.array(scores).T
         assert row.wf1 == pytest.approx(wf1.mean())
         assert row.wf1_std == pytest.approx(wf1.std(ddof=1))
         assert row.accuracy == pytest.approx(accuracy.mean())
+    full = table.set_index("variant").loc["full"]  # 75 and 50
+    assert (full.wf1, full.accuracy) == pytest.approx((62.5, 62.5))
+    assert full.wf1_std == pytest.approx(np.sqrt(12.5**2 + 12.5**2))
     np.testing.assert_allclose(table.minus_full[1:], table.wf1[1:] - table.wf1[0])
     np.testing.assert_allclose(table.minus_paper, table.wf1 - table.paper_wf1)
     np.testing.assert_allclose(table.p_holm[1:], holm(table.p[1:]))
@@ -99,6 +105,7 @@ def test_other_systems_are_quoted(sweep):
     assert rows["ECERC (paper)"][1] == "**79.80**"
     assert rows["MMGCN (quoted)"][3] == "0.00"
     table = table_of(sweep, "3_MELD")
+    assert [cell.strip("*") for cell in rows["ECERC (ours)"]] == ["2", *["62.50 ± 17.68"] * 9]  # of 75 and 50
     ours = table[table["from"] == "here"].set_index("measure")
     results = pd.concat(pd.read_csv(sweep / f"MELD/full/seed_{seed}/results.csv") for seed in (1, 2))
     assert ours.loc["F1 joy", "mean"] == pytest.approx(results.test_f1_joy.mean())
@@ -116,49 +123,49 @@ def test_it_needs_nothing_but_the_requirements(sweep):
     assert done.stdout.splitlines()[1] == ""
 
 
-def test_again_the_same_and_nothing_without_the_full_network(refused, sweep, tmp_path):
+def test_again_the_same_and_nothing_without_the_full_network(refused, example, sweep, tmp_path):
     before = {path.name: path.read_bytes() for path in (sweep / "report").iterdir()}
     write_report(sweep)
     assert {path.name: path.read_bytes() for path in (sweep / "report").iterdir()} == before
-    shutil.copytree(EXAMPLE / "MELD" / "T", tmp_path / "MELD" / "T")
+    shutil.copytree(example / "MELD" / "T", tmp_path / "MELD" / "T")
     assert f"{tmp_path}/MELD/full: not finished, and all others are compared with it" in refused("report", tmp_path)
     assert "no finished run here" in refused("report", tmp_path / "nowhere")
 
 
-def test_two_results_side_by_side():
-    table = compare(str(EXAMPLE / "MELD/full"), str(EXAMPLE / "MELD/T"))
+def test_two_results_side_by_side(example):
+    table = compare(str(example / "MELD/full"), str(example / "MELD/T"))
     rows = {row[0]: row[1:] for row in table.rows}
-    a, b = (read_results(EXAMPLE / "MELD" / name).figures for name in ("full", "T"))
+    a, b = (read_results(example / "MELD" / name).figures for name in ("full", "T"))
     assert rows["accuracy"][0] == f"{a[:, 0].mean():.2f} ± {a[:, 0].std(ddof=1):.2f}"
     assert rows["F1 anger"][2].replace("−", "-") == f"{b[:, -1].mean() - a[:, -1].mean():+.2f}"
     assert table.head == ["", "MELD/full", "MELD/T", "difference", "p"]
-    same = compare(str(EXAMPLE / "MELD/full"), str(EXAMPLE / "MELD/full"))
+    same = compare(str(example / "MELD/full"), str(example / "MELD/full"))
     assert {row[3] for row in same.rows} == {"+0.00"}
     assert {row[4] for row in same.rows} == {"1.000"}
 
 
-def test_a_run_beside_the_paper():
-    table = compare("paper", str(EXAMPLE / "IEMOCAP/full/seed_1"))
+def test_a_run_beside_the_paper(example):
+    table = compare("paper", str(example / "IEMOCAP/full/seed_1"))
     rows = {row[0]: row[1:] for row in table.rows}
-    wf1 = pd.read_csv(EXAMPLE / "IEMOCAP/full/seed_1/results.csv").test_wf1[0]
+    wf1 = pd.read_csv(example / "IEMOCAP/full/seed_1/results.csv").test_wf1[0]
     assert rows["weighted F1"] == ["71.78", f"{wf1:.2f}", f"{wf1 - 71.78:+.2f}".replace("-", "−")]
     assert rows["macro F1"][0] == "–"
 
 
-def test_results_that_do_not_belong_together(tmp_path):
+def test_results_that_do_not_belong_together(example, tmp_path):
     with pytest.raises(InputError, match=r"MELD/T: of MELD \(neutral, .*unlike .*IEMOCAP/full; choose like ones"):
-        compare(str(EXAMPLE / "IEMOCAP/full"), str(EXAMPLE / "MELD/T"))
+        compare(str(example / "IEMOCAP/full"), str(example / "MELD/T"))
     with pytest.raises(InputError, match=r"seeds \[2\], but .* has \[1\]; train the same seeds"):
-        compare(str(EXAMPLE / "MELD/T/seed_1"), str(EXAMPLE / "MELD/T/seed_2"))
+        compare(str(example / "MELD/T/seed_1"), str(example / "MELD/T/seed_2"))
     with pytest.raises(InputError, match="expected the folder of at least one result"):
         compare("paper", "paper")
     with pytest.raises(InputError, match="no results here"):
         compare(str(tmp_path), "paper")
-    shutil.copytree(EXAMPLE / "MELD/T/seed_1", tmp_path / "a")
+    shutil.copytree(example / "MELD/T/seed_1", tmp_path / "a")
     lines = (tmp_path / "a" / "predictions.csv").read_text().splitlines(keepends=True)
     (tmp_path / "a" / "predictions.csv").write_text("".join(lines[:-1]))
     with pytest.raises(InputError, match="other test dialogues or labels"):
-        compare(str(EXAMPLE / "MELD/full"), str(tmp_path / "a"))
+        compare(str(example / "MELD/full"), str(tmp_path / "a"))
     for damaged in ("seed,label\n1,joy\n", "", lines[0] + lines[1].replace("neutral", "bliss").replace("joy", "bliss")):
         (tmp_path / "a" / "predictions.csv").write_text(damaged)
         with pytest.raises(InputError, match=r"predictions.csv or history.csv is missing or damaged"):

@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from filelock import FileLock
+from sklearn.metrics import f1_score
 
 from common.__main__ import main
 from common.data.load import load_corpus
@@ -58,6 +59,10 @@ def test_what_a_sweep_leaves(quiet):
     for run in RUNS:
         assert sorted(path.name for path in (quiet / run).iterdir()) == FILES
     assert not list(quiet.glob("*/*/.*"))
+    for run in RUNS:
+        found, results = pd.read_csv(quiet / run / "predictions.csv"), pd.read_csv(quiet / run / "results.csv")
+        wf1 = f1_score(found.label, found.prediction, average="weighted", zero_division=0)
+        assert results.test_wf1[0] == pytest.approx(100 * wf1)
     hyperparameters = yaml.safe_load((quiet / RUNS[1] / "settings.yaml").read_text())["hyperparameters"]
     assert hyperparameters["evidence_gate_inputs"] == "own"
     assert (hyperparameters["seeds"], hyperparameters["epochs"]) == ([1], 10)
