@@ -29,6 +29,7 @@ def test_one_command_brings_features_and_checkpoints_to_where_the_scripts_look(o
         assert (tmp_path / "IEMOCAP" / name).read_bytes() == offered.checkpoints[f"ckpt/IEMOCAP/{name}"]
     assert not (tmp_path / "MELD").exists()
     assert json.loads((tmp_path / "IEMOCAP" / "obtained.json").read_text()).keys() == set(CHECKPOINTS)
+    assert [path for path, _ in offered.asked].count("/api/models/zt-ai/ECERC?blobs=true") == 1
     offered.asked.clear()
     printed, status = command("IEMOCAP")
     assert status == 0
