@@ -6,12 +6,11 @@ noticing that the file was replaced meanwhile; huggingface_hub keeps nothing of 
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
-from tqdm import tqdm
-
 TIMEOUT = 30.0  # seconds without an answer; for the content of hub files: HF_HUB_DOWNLOAD_TIMEOUT in the environment
-RETRIES = 3  # of gdown; huggingface_hub has five
+RETRIES = 5  # after a lost connection, as huggingface_hub has them
 
 
 class DownloadError(Exception):
@@ -61,23 +60,17 @@ def from_drive(file_id: str, path: Path) -> tuple[Path, str]:
     import gdown
     import requests
 
-    options = {"quiet": True, "use_cookies": False, "resume": True, "timeout": TIMEOUT, "retries": RETRIES}
-    begun = list(path.parent.glob("*.part"))
-    with tqdm(desc=path.name, unit="B", unit_scale=True, disable=None) as bar:
-
-        def show(received, total):
-            bar.total = total
-            bar.update(received - bar.n)
-
-        try:
-            gdown.download(id=file_id, output=str(path), progress=show, **options)
-            return path, f"https://drive.google.com/uc?id={file_id}"
-        except Exception as error:  # from the network, the answer or the file system
-            reason = _first_cause(error)
-            if isinstance(error.__cause__ or error, requests.ConnectionError | requests.Timeout):
-                raise UnreachableError(f"no connection to Google Drive: {reason}") from None
-            if not begun or "byte range" not in reason:
-                raise DownloadError(reason) from None
+    options = {"use_cookies": False, "resume": True, "timeout": TIMEOUT, "retries": RETRIES}
+    begun, quiet = list(path.parent.glob("*.part")), not sys.stderr.isatty()
+    try:
+        gdown.download(id=file_id, output=str(path), quiet=quiet, **options)
+        return path, f"https://drive.google.com/uc?id={file_id}"
+    except Exception as error:  # from the network, the answer or the file system
+        reason = _first_cause(error)
+        if isinstance(error.__cause__ or error, requests.ConnectionError | requests.Timeout):
+            raise UnreachableError(f"no connection to Google Drive: {reason}") from None
+        if not begun or "byte range" not in reason:
+            raise DownloadError(reason) from None
     for part in begun:  # the server does not send the rest alone
         part.unlink()
     return from_drive(file_id, path)

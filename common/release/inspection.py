@@ -11,7 +11,7 @@ from common.data.corpus import SPLITS, Corpus
 from common.data.fields import as_float32, is_list
 from common.errors import InputError
 
-REPEAT = 5  # so many utterances in a row are in no two splits of the real conversations, four are: scripts repeat
+REPEAT = 5  # IEMOCAP and MELD have four utterances in a row in two splits, as scripts repeat, but not so many
 
 
 def file_fields(path: str | Path, names: dict[int, str]) -> list[dict]:
@@ -78,14 +78,14 @@ def feature_facts(corpus: Corpus) -> list[dict]:
     """A row per kind of feature: its `width`; columns that are `constant`; columns that are not, but `duplicated`, the
     same as one before them; utterances for which it is `blank`, all zero.
     """
-    found = []
+    rows = []
     for name, values in corpus.features.items():
         constant = values.min(axis=0) == values.max(axis=0)
         varying = {column.tobytes() for column in values.T[~constant]}
         row = {"feature": name, "width": values.shape[1], "constant": int(constant.sum())}
         row |= {"duplicated": int((~constant).sum()) - len(varying), "blank": int((~values.any(axis=1)).sum())}
-        found.append(row)
-    return found
+        rows.append(row)
+    return rows
 
 
 def class_counts(corpus: Corpus) -> dict[str, list[int]]:
@@ -97,18 +97,18 @@ def class_counts(corpus: Corpus) -> dict[str, list[int]]:
 def repeats(corpus: Corpus) -> list[str]:
     """Places where REPEAT utterances in a row have the same features as in a dialogue of another split, in words.
 
-    Shorter repetitions occur in the real conversations: actors play the same script, an episode recalls the last one.
+    Shorter repetitions occur in IEMOCAP and MELD: actors play the same script, an episode recalls the last one.
     """
     if not any(values.any() for values in corpus.features.values()):
         return []
     utterance = [
         hash(b"".join(values[u].tobytes() for values in corpus.features.values())) for u in range(len(corpus.label))
     ]
-    first, found = {}, []
+    first, pairs = {}, []
     for split in SPLITS:
         for d in corpus.splits[split]:
             for u in range(corpus.offset[d], corpus.offset[d + 1] - REPEAT + 1):
                 at = first.setdefault(tuple(utterance[u : u + REPEAT]), (split, d))
                 if at[0] != split:
-                    found.append(f"dialogue {corpus.ids[d]!r} of {split} and {corpus.ids[at[1]]!r} of {at[0]}")
-    return list(dict.fromkeys(found))
+                    pairs.append(f"dialogue {corpus.ids[d]!r} of {split} and {corpus.ids[at[1]]!r} of {at[0]}")
+    return list(dict.fromkeys(pairs))

@@ -38,10 +38,8 @@ def obtain(
     list_hub, unreachable, lacking = cache(hub_files), {}, []
     for dataset, target in targets(datasets, Path(data_dir), Path(checkpoint_dir), kinds):
         file_id, known = DRIVE_IDS.get(target.name), SHA256.get((dataset, target.name))
-        link = f"https://drive.google.com/file/d/{file_id}/view"
-        if not file_id:
-            link = f"https://huggingface.co/{REPOSITORY}/tree/main"
-        server = link.split("/")[2]
+        link = f"drive.google.com/file/d/{file_id}/view" if file_id else f"huggingface.co/{REPOSITORY}/tree/main"
+        server, link = link.split("/")[0], f"https://{link}"
         try:
             if target.exists():
                 print(f"{target}: is there already, SHA-256 {check_present(target, known)}", flush=True)
@@ -57,7 +55,7 @@ def obtain(
             lacking.append(f"{target} from {link} ({reason})")
     if lacking:
         raise InputError(
-            f"{len(lacking)} file(s) lacking: {'; '.join(lacking)}; run the same again later, or download them in a "
+            f"{len(lacking)} file(s) lacking: {'; '.join(lacking)}; run the same command later, or download them in a "
             "browser and put them to these paths"
         )
 

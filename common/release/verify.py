@@ -53,7 +53,7 @@ def verify(dataset: str, data_dir: str | Path) -> dict:
             wrong.append(str(error))
         else:
             report |= {"features": inspection.feature_facts(corpus)} | _beside_published(corpus)
-            wrong += [f"{folder}: the same utterances stand in {place}" for place in inspection.repeats(corpus)]
+            wrong += [f"{folder}: the same utterances stand in {pair}" for pair in inspection.repeats(corpus)]
     wrong += _changed(folder, report["files"])
     report["verdict"], report["reasons"] = (WRONG, wrong) if wrong else _judge(report)
     return report
@@ -83,7 +83,7 @@ def _changed(folder, files):
 
 def _judge(report):
     """The verdict on files that hold together, and the reasons why it is not RELEASED."""
-    others = [
+    conversations = [
         f"{row['fact']}: {row['here']:g}, published {row['published']:g}"
         for row in report["facts"]
         if row["published"] not in (None, row["here"])
@@ -91,7 +91,7 @@ def _judge(report):
     for split in ("test", "all"):
         here, known = ([row[key] for row in report["classes"]] for key in (split, f"{split}, published"))
         if here != known:
-            others.append(f"utterances per class, {split}: {here}, published {known}")
+            conversations.append(f"utterances per class, {split}: {here}, published {known}")
     features = []
     for row in report["features"]:
         name, width = row["feature"], published.WIDTHS[report["dataset"]][row["feature"]]
@@ -104,8 +104,8 @@ def _judge(report):
                 f"{name}: {row['constant']} columns are constant and {row['duplicated']} copies, which no column of a "
                 "RoBERTa layer is"
             )
-    verdict = CONVERSATIONS if others else FEATURES if features else RELEASED
-    return verdict, others + features
+    verdict = CONVERSATIONS if conversations else FEATURES if features else RELEASED
+    return verdict, conversations + features
 
 
 def describe(report: dict) -> str:

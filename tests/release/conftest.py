@@ -12,7 +12,7 @@ from tests.small import small_corpus, told
 
 @pytest.fixture
 def server(monkeypatch):
-    """A server that stands for the hub and for Google Drive, and a process that does not wait before it asks again."""
+    """A server that stands for the hub and for Google Drive, for a process that does not pause before it retries."""
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "HF_HUB_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
     server = Server()

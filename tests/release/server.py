@@ -39,7 +39,7 @@ class Server(ThreadingHTTPServer):
             siblings.append({"rfilename": path, "size": len(content), "blobId": "0", "lfs": lfs})
             self.replies[f"/{repository}/resolve/main/{path}"] = [hub_file(content)]
         listing = json.dumps({"id": repository, "siblings": siblings}).encode()
-        self.replies[f"/api/models/{repository}"] = [whole(listing, Content_Type="application/json")]
+        self.replies[f"/api/models/{repository}"] = [complete(listing, Content_Type="application/json")]
 
     def on_drive(self, files):
         """Offer `files`, id to content, on Google Drive."""
@@ -88,7 +88,7 @@ def page(text):
     return lambda handler: handler.answer(200, text.encode(), length="", Content_Type="text/html; charset=utf-8")
 
 
-def whole(content=CONTENT, **headers):
+def complete(content=CONTENT, **headers):
     return lambda handler: handler.answer(200, content, **headers)
 
 

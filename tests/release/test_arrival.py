@@ -1,4 +1,4 @@
-"""Downloaded files take their place complete and checked, and never another file's; an interrupted one is resumed."""
+"""Downloaded files arrive complete and checked, and replace nothing; an interrupted download resumes."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from common.errors import InputError
 from common.files import locked
 from common.release import obtain
 from common.release.published import DRIVE_IDS
-from tests.release.server import CONTENT, POINTER, QUOTA, digest, drive_file, page, stalled, whole
+from tests.release.server import CONTENT, POINTER, QUOTA, complete, digest, drive_file, page, stalled
 from tests.small import same
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +32,7 @@ SLEEP = time.sleep  # before the fixture `server` takes it away
     ],
 )
 def test_what_is_no_file_is_named_and_not_placed(offered, command, tmp_path, content, words):
-    offered.replies["/uc"] = [whole(content, Content_Disposition='attachment; filename="f.pkl"')]
+    offered.replies["/uc"] = [complete(content, Content_Disposition='attachment; filename="f.pkl"')]
     printed, status = command("MELD", "--only", "features")
     assert status == 2
     assert words in printed.err

@@ -13,13 +13,13 @@ from tests.release.server import (
     CONTENT,
     POINTER,
     QUOTA,
+    complete,
     digest,
     drive_file,
     hub_file,
     page,
     stalled,
     status,
-    whole,
 )
 
 ETAG = {"ETag": '"a"'}
@@ -128,7 +128,7 @@ def test_a_server_that_knows_no_ranges_begins_again_with_the_next_call(drive, tm
 
 def test_a_file_that_changes_on_the_server_is_not_spliced(drive, hub, tmp_path):
     other = CONTENT[::-1]
-    with pytest.raises(DownloadError):  # the server is asked for the rest if the file is the same, and sends it whole
+    with pytest.raises(DownloadError):  # the server is asked for the rest if the file is the same, and sends all of it
         drive(drive_file(most=40_000, **ETAG), drive_file(other, ranges=False, ETag='"b"'))
     assert drive(drive_file(other, ranges=False, ETag='"b"')) == other
 
@@ -207,7 +207,7 @@ def test_nobody_answers(server, tmp_path):
 
 @pytest.mark.parametrize("answer", [b"<html>", b"{}", b'{"id": "a/b"}', b'{"id": "a/b", "siblings": ["f"]}'])
 def test_a_server_that_is_no_hub(server, answer):
-    server.replies["/api/models/a/b"] = [whole(answer)]
+    server.replies["/api/models/a/b"] = [complete(answer)]
     with pytest.raises(UnreachableError, match="does not list the files of a/b"):
         hub_files("a/b")
     assert len(server.asked) == 1
@@ -215,7 +215,7 @@ def test_a_server_that_is_no_hub(server, answer):
 
 def test_a_server_that_sends_other_files_is_no_hub(hub):
     with pytest.raises(DownloadError, match="X-Repo-Commit"):
-        hub(whole(POINTER))
+        hub(complete(POINTER))
 
 
 def test_nothing_but_the_file_is_asked_for_or_sent(hub, drive, server, monkeypatch):

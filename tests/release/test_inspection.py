@@ -42,8 +42,8 @@ def test_what_each_field_of_a_file_holds(tmp_path):
         np.float64(2),
     )
     (tmp_path / "f.pkl").write_bytes(pickle.dumps(content))
-    found = inspection.file_fields(tmp_path / "f.pkl", {1: "text"})
-    assert [list(row.values()) for row in found] == [
+    rows = inspection.file_fields(tmp_path / "f.pkl", {1: "text"})
+    assert [list(row.values()) for row in rows] == [
         [0, "(not read)", 2, 3, "str", None, None],
         [1, "text", 2, 3, "float32 × 2, list of float/int × 3", 2, 2],
         [2, "(not read)", 2, 3, "float16 × 4, float64 × 4", 0, 0],
@@ -54,7 +54,7 @@ def test_what_each_field_of_a_file_holds(tmp_path):
         [7, "(not read)", 2, None, "set: int", None, None],
         [8, "(not read)", None, None, "float64", None, None],
     ]
-    assert list(found[0]) == ["field", "holds", "dialogues", "utterances", "entries", "NaN", "Inf"]
+    assert list(rows[0]) == ["field", "holds", "dialogues", "utterances", "entries", "NaN", "Inf"]
     (tmp_path / "f.pkl").write_bytes(pickle.dumps("x"))
     with pytest.raises(InputError, match="found a str; expected a tuple of fields"):
         inspection.file_fields(tmp_path / "f.pkl", {})
@@ -73,10 +73,10 @@ def test_turns_without_history_are_those_of_the_test_split():
 def test_constant_copied_and_blank_features_are_counted():
     text = np.array([[1, 5, 1, 0, 2, 1], [2, 5, 2, 0, 1, 2], [0, 5, 0, 0, 7, 0], [0, 5, 0, 0, 7, 1]], np.float32)
     audio = np.array([[0, 0], [1, 0], [0, 0], [0, 0]], np.float32)
-    found = inspection.feature_facts(corpus_of([[0], [1], [0, 1]], (1, 1, 1), text=text, audio=audio))
-    assert list(found[0].values()) == ["text", 6, 2, 1, 0]
-    assert list(found[1].values()) == ["event", 1, 0, 0, 0]
-    assert list(found[2].values()) == ["audio", 2, 1, 0, 3]
+    rows = inspection.feature_facts(corpus_of([[0], [1], [0, 1]], (1, 1, 1), text=text, audio=audio))
+    assert list(rows[0].values()) == ["text", 6, 2, 1, 0]
+    assert list(rows[1].values()) == ["event", 1, 0, 0, 0]
+    assert list(rows[2].values()) == ["audio", 2, 1, 0, 3]
 
 
 def test_class_counts_per_split():
@@ -85,13 +85,13 @@ def test_class_counts_per_split():
     assert inspection.class_counts(corpus) == expected
 
 
-@pytest.mark.parametrize(("run", "found"), [(4, []), (5, ["dialogue 2 of test and 0 of train"])])
-def test_utterances_in_two_splits(run, found):
+@pytest.mark.parametrize(("run", "pairs"), [(4, []), (5, ["dialogue 2 of test and 0 of train"])])
+def test_utterances_in_two_splits(run, pairs):
     values = np.arange(1.0, 16.0, dtype=np.float32)[:, None]
     values[9 : 9 + run] = values[1 : 1 + run]  # within the dialogues, not at their beginning
     same = dict.fromkeys(("text", "event", "audio", "visual"), values)
     speakers, splits = [[0] * 7, [0], [0] * 7], (1, 1, 1)
-    assert inspection.repeats(corpus_of(speakers, splits, **same)) == found
+    assert inspection.repeats(corpus_of(speakers, splits, **same)) == pairs
     other = np.arange(15, dtype=np.float32)[:, None]
     assert inspection.repeats(corpus_of(speakers, splits, **same | {"audio": other})) == []
     blank = dict.fromkeys(same, np.zeros_like(values))
@@ -100,8 +100,8 @@ def test_utterances_in_two_splits(run, found):
 
 @pytest.mark.parametrize("dataset", ["IEMOCAP", "MELD"])
 def test_published_figures_agree_with_each_other(dataset):
-    facts, everything = published.FACTS[dataset], sum(published.ALL_COUNTS[dataset])
+    facts, total = published.FACTS[dataset], sum(published.ALL_COUNTS[dataset])
     assert sum(published.TEST_COUNTS[dataset]) == facts["utterances, test"]
-    assert everything == sum(v for k, v in facts.items() if k.startswith("utterances"))
-    frequencies = np.array(published.ALL_COUNTS[dataset]) / everything
+    assert total == sum(v for k, v in facts.items() if k.startswith("utterances"))
+    frequencies = np.array(published.ALL_COUNTS[dataset]) / total
     np.testing.assert_allclose(frequencies, RELEASED_FREQUENCIES[dataset], atol=1e-8)

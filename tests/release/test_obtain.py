@@ -1,4 +1,4 @@
-"""The command that downloads everything, from a server on the loopback."""
+"""The command that downloads features and checkpoints, from a server on the loopback."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from common.data.load import load_corpus
 from common.release import obtain
 from common.release.published import CHECKPOINTS, DRIVE_IDS
 from common.settings import DEFAULT_DATA
-from tests.release.server import POINTER, hub_file, whole
+from tests.release.server import POINTER, complete, hub_file
 from tests.small import same, told
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,7 +113,7 @@ def test_a_hub_without_such_a_folder_or_with_two_is_told_in_one_line(offered, co
 
 
 def test_a_server_that_is_no_hub_is_asked_once(offered, command):
-    offered.replies["/api/models/zt-ai/ECERC"] = [whole(b"<html>")]
+    offered.replies["/api/models/zt-ai/ECERC"] = [complete(b"<html>")]
     printed, status = command("MELD", "--only", "checkpoints")
     assert status == 2
     assert printed.err.count("\n") == 1

@@ -1,4 +1,4 @@
-"""What is said of feature files: released-like ones, others, broken ones, and none."""
+"""What is said of feature files: like the released ones, of other conversations, broken, and absent."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def real_dialogues(shared, dataset, **features):
 
 @pytest.fixture(scope="module")
 def reports(shared, tmp_path_factory):
-    """Reports on files that have everything of the released ones that is public, as if those were narrow."""
+    """Reports on files with all that is public of the released ones, as if those were narrow."""
     folder = tmp_path_factory.mktemp("like_released")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(published, "WIDTHS", dict.fromkeys(DATASETS, WIDTHS))
@@ -126,8 +126,8 @@ def test_each_public_property_counts(reports, change):
     table, key, name, column, value = change
     changed = {table: [row | ({column: value} if row[key] == name else {}) for row in reports["MELD"][table]]}
     verdict, reason = CHANGES[change]
-    found, reasons = verify._judge(reports["MELD"] | changed)
-    assert found == verdict
+    judged, reasons = verify._judge(reports["MELD"] | changed)
+    assert judged == verdict
     assert [r.startswith(reason) for r in reasons] == [True] if reason else not reasons
 
 
