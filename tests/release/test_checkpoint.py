@@ -9,7 +9,7 @@ import torch
 
 from common.errors import InputError
 from common.release.checkpoint import load_released, released_state, save_released
-from tests import goldens
+from tests import golden_networks
 from tests.small import random_corpus, small_network
 
 
@@ -45,7 +45,7 @@ def expected_shapes(width, audio, visual, classes):
 
 @pytest.mark.parametrize(("dataset", "sizes"), [("IEMOCAP", (2948, 1582, 342, 6)), ("MELD", (1666, 300, 342, 7))])
 def test_written_names_shapes_and_types(tmp_path, dataset, sizes):
-    save_released(goldens.network(dataset), tmp_path / "ECERC_MODEL.pkl")
+    save_released(golden_networks.network(dataset), tmp_path / "ECERC_MODEL.pkl")
     state = torch.load(tmp_path / "ECERC_MODEL.pkl", weights_only=True)
     assert {name: tuple(tensor.shape) for name, tensor in state.items()} == expected_shapes(*sizes)
     assert len(state) == 93
@@ -173,9 +173,9 @@ def test_a_checkpoint_in_the_format_before_torch_1_6_is_read(tmp_path):
 
 
 def test_a_checkpoint_of_the_other_dataset_names_both_widths(tmp_path):
-    save_released(goldens.network("MELD"), tmp_path / "ECERC_MODEL.pkl")
+    save_released(golden_networks.network("MELD"), tmp_path / "ECERC_MODEL.pkl")
     with pytest.raises(InputError, match=r"1666,\) as MELD's; these data have \(2948,\) as IEMOCAP's"):
-        load_released(goldens.network("IEMOCAP"), tmp_path / "ECERC_MODEL.pkl")
+        load_released(golden_networks.network("IEMOCAP"), tmp_path / "ECERC_MODEL.pkl")
 
 
 def test_another_number_of_layers_is_named(tmp_path):
