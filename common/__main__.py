@@ -29,7 +29,7 @@ def main(words: Sequence[str] | None = None) -> None:
         print(f"python -m common: error: no command {name!r}; expected one of {', '.join(COMMANDS)}", file=sys.stderr)
         sys.exit(2)
     command = importlib.import_module(f"common.commands.{name.replace('-', '_')}")
-    description, _, epilog = command.__doc__.partition("\n")
+    description, _, epilog = (command.__doc__ or "").partition("\n")
     parser = OneLineParser(prog=f"python -m common {name}", description=description, epilog=epilog, allow_abbrev=False)
     command.add_arguments(parser)
     run_command(parser, command.run, name, words)

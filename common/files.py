@@ -25,10 +25,10 @@ def atomic(path: str | Path, mode: str = "w") -> Iterator[IO]:
     Safe when several processes write the same path: the last one to finish wins, with a complete file.
     """
     path = Path(path)
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
+    encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
     try:
-        with open(temporary, mode.replace("w", "x"), **text) as file:
+        with open(temporary, mode.replace("w", "x"), encoding=encoding, newline=newline) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from dataclasses import replace
+from typing import Any
 
 from common.commands.options import short_path
 from common.commands.parser import option_name
@@ -40,7 +41,7 @@ def settings_for_own_corpus(
                 f"{own_corpus.name}: no dialogue in split {split}; training needs all three; build it again"
             )
     present = "".join(name[0].upper() for name in MODALITIES if own_corpus.widths[name])
-    wanted = {
+    wanted: dict[str, Any] = {
         "modalities": "".join(m for m in settings.modalities if m in present),
         "modality_order": "aligned",
         "class_weights": settings.class_weights.replace("released", "train"),

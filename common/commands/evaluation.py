@@ -11,7 +11,7 @@ from common.batching.batches import Batches
 from common.commands.checkpoints import find_checkpoints, trained_settings
 from common.commands.conversations import check_own_corpus, corpus_of, own_corpus_of
 from common.commands.options import given_options, short_path
-from common.commands.report import Report
+from common.commands.report import Report, report_path
 from common.data import DATASETS
 from common.data.corpus import Corpus
 from common.data.load import require_files
@@ -35,7 +35,7 @@ def evaluate_checkpoints(dataset: str, folder: Path, hyperparameters: dict, argu
     device, target, split = choose_device(arguments.device), arguments.predictions, arguments.split
     if target:
         _check_target(target, arguments.overwrite)
-    report = Report(arguments.report, arguments.overwrite) if arguments.report else None
+    page = report_path(arguments.report, arguments.overwrite) if arguments.report else None
     checkpoints, settings, corpus, origin = _prepared(dataset, folder, hyperparameters, arguments)
     print(f"{corpus.describe()}\nfrom {origin}; on {device_name(device)}\n", flush=True)
 
@@ -43,6 +43,7 @@ def evaluate_checkpoints(dataset: str, folder: Path, hyperparameters: dict, argu
     keep_memory()  # not before: reading the feature files takes more memory than anything after it
     network = build_network(settings, corpus)
     batches = Batches(corpus, split, settings.batch_size, device)
+    report = Report(page, corpus, split, settings, device) if page else None
     named, tables, log_probs = {}, [], []
     for name, path in checkpoints.items():
         load_released(network.to("cpu"), path)
@@ -51,7 +52,7 @@ def evaluate_checkpoints(dataset: str, folder: Path, hyperparameters: dict, argu
         log_probs.append(log_prob)
         print(checkpoint_table(name, named[name], corpus.classes))
         if report:
-            report.add(name, path, network, corpus, split, settings, log_prob)
+            report.add(name, path, network, log_prob)
         if arguments.calibrated:
             temperature, fitted_on = temperature_of(path, network, corpus, settings, device)
             warm = torch.from_numpy(with_temperature(log_prob.numpy(), temperature))
@@ -60,13 +61,14 @@ def evaluate_checkpoints(dataset: str, folder: Path, hyperparameters: dict, argu
         print(flush=True)
         tables.append(prediction_rows(corpus, split, log_prob, checkpoint=name))
     paper, reason = paper_scores(corpus, split)
-    _print_summary(named, log_probs, batches.label, corpus.classes, split, paper, reason)
+    print(f"{split.capitalize()} split, in percent\n{summary_table(named, corpus.classes, paper)}")
+    _print_notes(log_probs, batches.label, corpus.classes, reason)
     if target:
         with atomic(target) as file:
             pd.concat(tables).to_csv(file, index=False)
         print(f"Predictions are in {short_path(target)}.")
     if report:
-        report.write(named, corpus, split, settings, device, paper, reason)
+        report.write(named, paper, reason)
         print(f"The report is {short_path(report.path)}.")
 
 
@@ -87,10 +89,9 @@ def _prepared(dataset, folder, hyperparameters, arguments) -> tuple[dict[str, Pa
     return checkpoints, settings, corpus, origin
 
 
-def _print_summary(named, log_probs, label, classes, split, paper, reason):
-    print(f"{split.capitalize()} split, in percent\n{summary_table(named, classes, paper)}")
-    if len(named) > 1:
-        print(ensemble_line(ensemble_scores(log_probs, label, classes), len(named)))
+def _print_notes(log_probs, label, classes, reason):
+    if len(log_probs) > 1:
+        print(ensemble_line(ensemble_scores(log_probs, label, classes), len(log_probs)))
     unknown = int((label < 0).sum())
     if unknown:
         print(f"Note: {unknown} of {len(label)} utterances have no label; scores are of the others.")

@@ -41,6 +41,7 @@ def add_options(parser: argparse.ArgumentParser, kind: type[NetworkSettings], va
             continue
         option, text = option_name(f.name), f.metadata["help"]
         text += f" (default: {words(values[f.name])})" if values is not None else ""
+        how: dict[str, Any]
         if f.type is bool:
             how = {"action": argparse.BooleanOptionalAction}
         elif f.name == "seeds":
@@ -51,7 +52,7 @@ def add_options(parser: argparse.ArgumentParser, kind: type[NetworkSettings], va
         else:
             how = {"type": f.type, "choices": f.metadata["choices"]}
             if not how["choices"]:
-                how["metavar"] = f.type.__name__.upper()
+                how["metavar"] = "FLOAT" if f.type is float else "INT"
         group.add_argument(option, default=argparse.SUPPRESS, help=text.replace("%", "%%"), **how)
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,58 +23,48 @@ from common.settings import EvaluationSettings
 FILE = "report.html"
 
 
+def report_path(folder: Path, overwrite: bool) -> Path:
+    """Where a report in `folder` goes. Raises InputError where one is there already, unless `overwrite`."""
+    path = folder / FILE
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--report {folder}: found a file; expected a folder, or nothing")
+    if path.exists() and not overwrite:
+        raise InputError(f"--report {folder}: holds a report already; use another folder, or --overwrite")
+    return path
+
+
 class Report:
-    """A report that is to be written to `folder`. Raises InputError where there is one, unless `overwrite`."""
+    """A report on checkpoints evaluated on `split` of `corpus`, to be written to `path`."""
 
-    def __init__(self, folder: str | Path, overwrite: bool):
-        self.path, self._parts, self._log_probs = Path(folder) / FILE, [], []
-        if Path(folder).exists() and not Path(folder).is_dir():
-            raise InputError(f"--report {folder}: found a file; expected a folder, or nothing")
-        if self.path.exists() and not overwrite:
-            raise InputError(f"--report {folder}: holds a report already; use another folder, or --overwrite")
+    def __init__(self, path: Path, corpus: Corpus, split: str, settings: EvaluationSettings, device: torch.device):
+        self.path, self._corpus, self._split, self._settings, self._device = path, corpus, split, settings, device
+        self._parts: list[dict[str, Any]] = []
+        self._log_probs: list[Tensor] = []
 
-    def add(
-        self,
-        name: str,
-        checkpoint: Path,
-        network: ECERC,
-        corpus: Corpus,
-        split: str,
-        settings: EvaluationSettings,
-        log_prob: Tensor,
-    ) -> None:
-        """Analyse `network`, which has the weights of `checkpoint` and the outputs `log_prob` (U, C) on `split`."""
-        device = next(network.parameters()).device
-        explanation = explain(network, Batches(corpus, split, settings.batch_size, device))
+    def add(self, name: str, checkpoint: Path, network: ECERC, log_prob: Tensor) -> None:
+        """Analyse `network`, which has the weights of `checkpoint` and gave `log_prob` (U, C)."""
+        corpus, split, settings = self._corpus, self._split, self._settings
+        explanation = explain(network, Batches(corpus, split, settings.batch_size, self._device))
         # the scores are those of the evaluation, to the last digit
         explanation = replace(explanation, log_prob=log_prob.numpy())
         try:
-            temperature, fitted_on = temperature_of(checkpoint, network, corpus, settings, device)
+            temperature, fitted_on = temperature_of(checkpoint, network, corpus, settings, self._device)
         except InputError:  # no validation split here, and none was kept
             temperature, fitted_on = None, ""
         self._log_probs.append(log_prob)
         self._parts.append(checkpoint_analysis(name, corpus, split, settings, explanation, temperature, fitted_on))
 
-    def write(
-        self,
-        named: dict[str, dict],
-        corpus: Corpus,
-        split: str,
-        settings: EvaluationSettings,
-        device: torch.device,
-        paper: dict | None,
-        note: str,
-    ) -> None:
+    def write(self, named: dict[str, dict], paper: dict | None, note: str) -> None:
         """Write the page. `named`: name of each checkpoint to its `scores`; `note`: why the `paper`'s do not apply."""
-        label, ensemble = corpus.label[corpus.rows(split)], None
+        corpus, split, settings, ensemble = self._corpus, self._split, self._settings, None
         if len(named) > 1:
-            values = ensemble_scores(self._log_probs, label, corpus.classes)
+            values = ensemble_scores(self._log_probs, corpus.label[corpus.rows(split)], corpus.classes)
             ensemble = {words: values[key] for key, words in FIGURES.items()}
         data = {
             "title": f"ECERC on {corpus.name}, {split} split",
             "about": {
                 "data": corpus.describe(),
-                "device": device_name(device),
+                "device": device_name(self._device),
                 "versions": versions(),
                 "settings": asdict(settings) | {"without": list(settings.without)},
             },

@@ -62,7 +62,7 @@ def synthetic_corpus(
     ids = range(len(lengths)) if dataset == meld.NAME else [f"Ses{i:04d}" for i in range(len(lengths))]
     return from_dialogues(
         dataset,
-        lengths=lengths,
+        lengths=lengths.tolist(),
         ids=ids,
         split_sizes=sizes,
         label=label,

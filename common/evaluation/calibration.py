@@ -54,7 +54,7 @@ def temperature_of(
         kept = read_yaml(path)
         if {name: kept.get(name) for name in key} == key and isinstance(kept.get("temperature"), float):
             return kept["temperature"], str(kept.get("fitted_on"))
-    label = corpus.label[corpus.rows("valid")] if corpus.splits["valid"] else []
+    label = corpus.label[corpus.rows("valid")] if corpus.splits["valid"] else np.empty(0, np.int64)
     if not len(label) or min(label) < 0:
         raise InputError(
             f"{path}: does not exist, and {corpus.name} has no validation split to make it from; evaluate the "
@@ -63,13 +63,14 @@ def temperature_of(
         )
     log_prob = evaluate(network, Batches(corpus, "valid", settings.batch_size, device))
     fitted_on = f"validation split of {corpus.name}, {len(label):,} utterances"
-    content = key | {"temperature": fit_temperature(log_prob.numpy(), label), "fitted_on": fitted_on}
+    temperature = fit_temperature(log_prob.numpy(), label)
+    content = key | {"temperature": temperature, "fitted_on": fitted_on}
     try:
         with atomic(path) as file:
             yaml.safe_dump(content, file, sort_keys=False)
     except OSError:  # a folder that is not writable: it is fitted again the next time
         pass
-    return content["temperature"], fitted_on
+    return temperature, fitted_on
 
 
 def confidence_scores(log_prob: np.ndarray, label: np.ndarray) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from common.network.ecerc import ECERC
 def evaluate(network: ECERC, batches: Batches) -> Tensor:
     """Log-probabilities (U, C) of a split in file order, on the CPU. The network is left in evaluation mode."""
     network.eval()
-    count, outputs = len(batches.label), None
+    count, outputs = len(batches.label), torch.empty(0)
     for batch in batches:
         log_prob = network(batch)
-        if outputs is None:
+        if not len(outputs):
             outputs = log_prob.new_empty(count + 1, log_prob.shape[1])  # the last row takes what padding gives
         outputs.index_copy_(0, torch.where(batch.packing.share > 0, batch.rows, count), log_prob)
     return outputs[:count].cpu()

@@ -79,13 +79,14 @@ def paired(a: Results, b: Results, a_folder: object, b_folder: object) -> tuple[
     seeds = [seed for seed in a.seeds if seed in b.seeds]
     if not seeds:
         raise InputError(f"{b_folder}: seeds {b.seeds}, but {a_folder} has {a.seeds}; train the same seeds")
-    return len(seeds), *paired_test(*(one.counts[[one.seeds.index(seed) for seed in seeds]] for one in (a, b)))
+    counts_a, counts_b = (one.counts[[one.seeds.index(seed) for seed in seeds]] for one in (a, b))
+    return len(seeds), *paired_test(counts_a, counts_b)
 
 
 def _read_run(run: Path) -> Results:
     settings = read_yaml(run / SETTINGS)
     dataset, classes = settings.get("dataset"), classes_of(settings)
-    if dataset not in list(DATASETS) or classes is None or len(classes) > 1000:
+    if not isinstance(dataset, str) or dataset not in DATASETS or classes is None or len(classes) > 1000:
         raise InputError(f"{run / SETTINGS}: names no dataset and classes; restore it, or remove the run")
     try:
         table = pd.read_csv(run / PREDICTIONS, dtype={"dialogue": str}, keep_default_na=False)

@@ -7,9 +7,8 @@ as that is. The networks are taken as given: how much another seed would change 
 S seeds, D dialogues, C classes.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 REPETITIONS = 10_000
 
@@ -48,7 +47,7 @@ def paired_test(
     return observed[0], (1 + extreme.sum(0)) / (1 + repetitions)
 
 
-def holm(p: Sequence[float]) -> np.ndarray:
+def holm(p: ArrayLike) -> np.ndarray:
     """p-values of several tests, corrected after Holm."""
     p = np.asarray(p, float)
     order = np.argsort(p)

@@ -69,7 +69,7 @@ def planned(
 
     `seeds` and `epochs`: None, those of the dataset's train.py. Raises InputError for values that are not allowed.
     """
-    runs = {}
+    runs: dict[str, Run] = {}
     for table in (TABLES[name] for name in tables):
         for dataset in (name for name in datasets if name in table.datasets):
             where = f"{dataset}/train.py"
@@ -121,8 +121,9 @@ def train_one(run: Run, output: Path, data: Data, device: str, turn: int) -> str
             chosen = torch.device("cuda", turn % torch.cuda.device_count())
         allow_tf32(run.settings.precision)
         part.parent.mkdir(parents=True, exist_ok=True)
-        kept = {"resumable": False, "progress": False}
-        _, failures = train_run(corpus, run.settings, chosen, part, synthetic=data.synthetic, **kept)
+        _, failures = train_run(
+            corpus, run.settings, chosen, part, synthetic=data.synthetic, resumable=False, progress=False
+        )
         if failures:
             raise InputError(failures[0])
         os.replace(part, folder)

@@ -1,6 +1,7 @@
 """The paper's tables from results: ours beside the paper's, with spread and a paired test against the full network."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -61,7 +62,7 @@ def variants_table(name: str, dataset: str, results: Mapping[str, Results]) -> t
             continue
         ours, paper = results[variant], printed.get(variant, {})
         scores = {key: ours.figures[:, k] for key, k in (("wf1", WF1), ("accuracy", ACCURACY))}
-        row = {"variant": variant, "row": label, "n": len(ours.seeds)}
+        row: dict[str, Any] = {"variant": variant, "row": label, "n": len(ours.seeds)}
         for key, v in scores.items():
             row |= {key: np.mean(v), f"{key}_std": _std(v), f"paper_{key}": paper.get(key)}
         row["minus_paper"] = row["wf1"] - paper["wf1"] if paper else None

@@ -3,9 +3,11 @@
 U utterances of the split, dialogue after dialogue; scores in percent, shares and probabilities from 0 to 1.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from common.data.corpus import Corpus
 from common.evaluation.calibration import confidence_scores, with_temperature
@@ -77,7 +79,7 @@ def groups(corpus: Corpus, split: str, prediction: np.ndarray) -> list[dict[str,
     position, by_speaker, by_other, shift = [], [], [], []
     for dialogue in corpus.splits[split]:
         rows = np.arange(corpus.offset[dialogue], corpus.offset[dialogue + 1])
-        seen = {}  # speaker to the label of the previous turn, and how many came before
+        seen: dict[int, tuple[int | None, int]] = {}  # speaker to the previous label, and how many turns came before
         for turn, (who, what) in enumerate(zip(corpus.speaker[rows], corpus.label[rows], strict=True)):
             before, count = seen.get(who, (None, 0))
             position.append(turn + 1)
@@ -113,7 +115,7 @@ def groups(corpus: Corpus, split: str, prediction: np.ndarray) -> list[dict[str,
     return tables
 
 
-def ensemble_scores(log_probs: list[np.ndarray], label: np.ndarray, classes: list[str]) -> dict[str, Any]:
+def ensemble_scores(log_probs: Sequence[ArrayLike], label: np.ndarray, classes: list[str]) -> dict[str, Any]:
     """`scores` of the mean of the probabilities of several checkpoints, given their log-probabilities (U, C) each."""
     return scores(label, np.mean([np.exp(np.asarray(log_prob)) for log_prob in log_probs], axis=0).argmax(1), classes)
 

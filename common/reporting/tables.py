@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from common.evaluation.calibration import confidence_scores
 
@@ -49,7 +50,7 @@ def ensemble_line(scores: dict, count: int) -> str:
     return f"As an ensemble, probabilities of the {count} averaged (not the paper's protocol): {figures}"
 
 
-def confidence_line(label: np.ndarray, before: np.ndarray, after: np.ndarray) -> str:
+def confidence_line(label: ArrayLike, before: ArrayLike, after: ArrayLike) -> str:
     """Calibration of log-probabilities (U, C) before and after a temperature, on the labels (U,) that are known.
 
     ECE in percent.
@@ -63,7 +64,7 @@ def confidence_line(label: np.ndarray, before: np.ndarray, after: np.ndarray) ->
     return "Calibration: " + ", ".join(f"{words} {a[key]:.3f} to {b[key]:.3f}" for key, words in names.items()) + "."
 
 
-def mean_and_spread(values: Sequence[float]) -> str:
+def mean_and_spread(values: Sequence[float] | np.ndarray) -> str:
     """'mean ± sample standard deviation' of some numbers; the mean alone where there is only one."""
     mean = f"{np.mean(values):.2f}"
     return mean if len(values) < 2 else f"{mean} ± {np.std(values, ddof=1):.2f}"
