@@ -11,6 +11,7 @@ from common.errors import InputError
 
 NAME, FOLDER = "IEMOCAP", "iemocap"
 CLASSES = ["hap", "sad", "neu", "ang", "exc", "fru"]
+WIDTHS = {"text": 1024, "event": 1024, "audio": 1582, "visual": 342}
 BASE = "IEMOCAP_features.pkl"
 EMOTION = "iemocap_emotion_features_roberta.pkl"
 EVENT = "iemocap_emotion_semantic_features_roberta.pkl"

@@ -11,6 +11,7 @@ from common.errors import InputError
 
 NAME, FOLDER = "MELD", "meld"
 CLASSES = ["neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger"]
+WIDTHS = {"text": 1024, "event": 1024, "audio": 300, "visual": 342}
 FILE = "meld_emotion_semantic_features_roberta.pkl"
 _READ = {0: "speakers", 1: "emotion labels", 2: "sentiment labels", 3: "emotion text features"}
 _READ |= {7: "event text features", 11: "audio", 12: "visual", 13: "sentences"}

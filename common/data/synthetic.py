@@ -19,10 +19,10 @@ import numpy as np
 
 from common.data import DATASETS, iemocap, meld
 from common.data.corpus import FEATURES, Corpus, from_dialogues
-from common.release.published import WIDTHS
 
 CAUSES = ("self_event", "cross_event", "self_emotion", "cross_emotion")
 SIZES = {"IEMOCAP": (108, 12, 31), "MELD": (480, 60, 120)}  # dialogues: train, valid, test
+WIDTHS = {name: module.WIDTHS for name, module in DATASETS.items()}  # as released
 TURNS = {"IEMOCAP": (6, 20), "MELD": (4, 12)}  # shortest and longest dialogue
 _SENTIMENT = np.array([0, 1, 2, 2, 1, 2, 2])  # of the MELD emotions
 _STRENGTH = 0.5  # of what is planted, per feature; the noise has a standard deviation of 0.5

@@ -1,5 +1,7 @@
 """What is publicly known of the released files: from the paper, and from the code and checkpoints of its authors."""
 
+from common.data import DATASETS
+
 DRIVE_IDS = {  # Google Drive
     "IEMOCAP_features.pkl": "1RV-V6aiUzENUy97XskKqgm_bCJATpapS",
     "iemocap_emotion_features_roberta.pkl": "1vbgQ78Pzil6trugnPmgqP8q7j-fAweCj",
@@ -9,10 +11,7 @@ DRIVE_IDS = {  # Google Drive
 REPOSITORY = "zt-ai/ECERC"  # on the Hugging Face hub
 CHECKPOINTS = ("ECERC_MODEL.pkl", "ECERC_MODEL_2.pkl", "ECERC_MODEL_3.pkl")
 SHA256 = {("MELD", "ECERC_MODEL.pkl"): "0f44a6e546592a3f7843342c0f72dcfa591eab1f99cdbd8a7d4ea7aed607441c"}
-WIDTHS = {
-    "IEMOCAP": {"text": 1024, "event": 1024, "audio": 1582, "visual": 342},
-    "MELD": {"text": 1024, "event": 1024, "audio": 300, "visual": 342},
-}
+WIDTHS = {name: module.WIDTHS for name, module in DATASETS.items()}
 TEST_COUNTS = {  # test utterances per class
     "IEMOCAP": [144, 245, 384, 170, 299, 381],
     "MELD": [1256, 281, 50, 208, 402, 68, 345],
