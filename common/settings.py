@@ -1,10 +1,9 @@
-"""All hyperparameters, and how command lines and YAML files override them.
+"""All hyperparameters: which there are, what they mean and which values are allowed; and names of datasets and features.
 
-The values used for a dataset stand at the top of its `train.py` and `inference.py`; the classes here say which
-values exist, what they mean and which ones are allowed. Section and equation numbers are the paper's.
+The values used for a dataset stand at the top of its `train.py` and `inference.py`. Section and equation numbers are
+the paper's.
 """
 
-import argparse
 import math
 import operator
 from dataclasses import dataclass, field, fields
@@ -202,13 +201,6 @@ def build(kind: type[Settings], values: dict[str, Any], where: object) -> Settin
     if unknown:
         raise InputError(f"{where}: no hyperparameter is called {unknown[0]!r}; expected {', '.join(sorted(known))}")
     return kind(**values)
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """An argument parser whose errors are InputErrors: one line, exit status 2."""
-
-    def error(self, message):
-        raise InputError(f"{message}; see --help")
 
 
 def words(value: Any) -> str:
