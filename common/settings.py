@@ -1,4 +1,4 @@
-"""All hyperparameters: which there are, what they mean and which values are allowed; and names of datasets and features.
+"""All hyperparameters: which there are, what they mean and which values are allowed; names of datasets and features.
 
 The values used for a dataset stand at the top of its `train.py` and `inference.py`. Section and equation numbers are
 the paper's.
