@@ -128,14 +128,21 @@ class _Array(np.ndarray):
 
     def __setstate__(self, state):
         _, shape, dtype, fortran, data = state
+        _check_size(shape, len(data))
         if self.size:
             raise _Refused("a second content of an array")  # a memoryview may still look at the first one
-        if dtype.value.hasobject and not (
-            # numpy would take what lies behind the end of the list
-            type(data) is list and all(type(n) is int for n in shape) and len(data) == math.prod(shape)
-        ):
-            raise ValueError(f"array of shape {brief(shape)} with a {type(data).__name__} as its content")
+        if dtype.value.hasobject and (type(data) is not list or len(data) != math.prod(shape)):
+            raise ValueError(f"objects in a {type(data).__name__}")  # numpy would read on behind the end of a list
         super().__setstate__((1, shape, dtype.value, bool(fortran), data))
+
+
+def _check_size(shape, count):
+    """Raises ValueError where an array looks larger than the `count` values in the file, as one without any can, or has
+    more axes than 32: numpy would take what lies behind its 64th in memory.
+    """
+    sizes = len(shape) <= 32 and all(type(n) is int for n in shape)
+    if not sizes or math.prod(n or 1 for n in shape) > count + 2**16:
+        raise ValueError(f"array of shape {brief(shape)} with {count} values")
 
 
 class _Storage(NamedTuple):
@@ -158,6 +165,7 @@ def _frombuffer(data, dtype, shape, order, *axes):
     if type(data) not in (bytes, bytearray):
         raise _Refused(f"an array in a {type(data).__name__}")  # a view of an array would outlive its memory
     flat = np.frombuffer(data, dtype.value)
+    _check_size(shape, flat.size)
     # K: contiguous in an order of axes of its own
     return flat.reshape(shape).transpose(*axes) if order == "K" else flat.reshape(shape, order=order)
 
@@ -181,7 +189,11 @@ def _storage(data):
     import torch  # few feature files hold tensors
 
     with warnings.catch_warnings(action="ignore"):  # torch's storages with a dtype are deprecated
-        storage = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+        try:
+            storage = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+        except pickle.UnpicklingError as error:
+            name = re.search(r"GLOBAL ([\w.]{1,200})", str(error))
+            raise (_Refused(name[1]) if name else error) from None
         return _Storage(torch.empty(0, dtype=storage.dtype).set_(storage.untyped()))
 
 
@@ -190,6 +202,7 @@ def _tensor(storage, offset, size, stride, *_):
 
     if type(storage) is not _Storage:
         raise _Refused("a tensor of something else than a storage")
+    _check_size(size, storage.flat.numel())
     tensor = storage.flat.as_strided(size, stride, offset)  # torch refuses what lies outside of it
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()  # numpy knows no bfloat16
 

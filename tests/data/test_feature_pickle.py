@@ -176,7 +176,7 @@ def array(shape, dtype, state, content):
 def test_flags_and_sizes_in_the_state_of_a_dtype_reach_no_array(read):
     """numpy believes them: bytes as pointers to objects, or strings longer than their memory."""
     state = b"(K\3U\1<NNNM\x00\x10K\x01K\x00tb"
-    with pytest.raises(InputError, match="with a bytes as its content"):
+    with pytest.raises(InputError, match="objects in a bytes"):
         read(array(b"K\1\x85", b"O8", state, b"C\x08" + b"A" * 8) + b".")
     assert read(array(b"K\1\x85", b"S1", state, b"C\1a") + b".").dtype == "S1"
 
@@ -192,6 +192,14 @@ def test_sizes_that_overflow_are_no_shape(read):
     sizes = pickle.dumps((np.int8(16), np.int8(16)), 2)[2:-1]
     with pytest.raises(InputError, match="array of shape"):
         read(array(sizes, b"O8", b"(K\3U\1|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK?tb", b"]") + b".")
+
+
+@pytest.mark.parametrize("axes", [33, 70])
+def test_an_array_has_32_axes_at_most(read, axes):
+    """numpy takes more than 64, and finds sizes for them in memory that is not the array's."""
+    shape = b"(" + b"K\0" * axes + b"t"
+    with pytest.raises(InputError, match="array of shape"):
+        read(array(shape, b"i1", b"(K\3U\1|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb", b"C\0") + b".")
 
 
 def test_an_array_gets_its_content_once(read):

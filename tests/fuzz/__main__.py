@@ -16,7 +16,8 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["common.data", "common.release.checkpoint"]):
-    from tests.fuzz.targets import TARGETS, Watch
+    from tests.fuzz.targets import TARGETS
+    from tests.security.watch import Watch
 
 CORPUS = Path(__file__).with_name("corpus")
 LIMITS = ("-timeout=10", "-rss_limit_mb=4096", "-max_len=40000")

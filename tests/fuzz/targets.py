@@ -1,11 +1,9 @@
-"""What the fuzzer calls: bytes as a feature file, or as a checkpoint. Nothing else may come of them than a whole corpus
-or network, or an InputError of one line; and no code runs, nothing is imported, started or written.
+"""What the fuzzer calls: bytes as a feature file, or as a checkpoint. Nothing else may come of them than a complete
+corpus or network, or an InputError of one line; and no code runs, nothing is imported, started or written.
 """
 
-import codecs
 import io
 import pickle
-import sys
 import tempfile
 import zipfile
 from contextlib import contextmanager
@@ -21,37 +19,8 @@ from common.errors import InputError
 from common.release.checkpoint import load_released, released_state, save_released
 from tests.small import random_corpus, small_network
 
-FORBIDDEN = ("import", "exec", "compile", "os.", "subprocess.", "shutil.", "socket.", "ctypes.", "marshal.", "pickle.")
-HARMLESS = ("os.listdir", "os.scandir")
 WIDTHS = dict.fromkeys(FEATURES, 2)
 FILES = (meld.FILE, *iemocap.FILES)
-
-
-class Watch:
-    """Notes what code in a file would do, by Python's audit events. Armed after good files had everything imported."""
-
-    def __init__(self):
-        self.armed, self.on, self.found = False, False, []
-        for codec in ("cp437", "raw_unicode_escape"):  # of zip archives and old pickles; good files may lack them
-            codecs.lookup(codec)
-        sys.addaudithook(self._hook)
-
-    def _hook(self, event, arguments):
-        if not (self.armed and self.on) or event in HARMLESS:
-            return
-        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & 3
-        if writes or event.startswith(FORBIDDEN):
-            self.found.append((event, repr(arguments)[:200]))
-
-    @contextmanager
-    def watching(self):
-        self.on = True
-        try:
-            yield
-        finally:
-            self.on = False
-            found, self.found = self.found, []
-            assert not found, found
 
 
 class Features:

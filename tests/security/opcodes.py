@@ -5,6 +5,10 @@ import pickle
 import struct
 import zipfile
 
+# In place of what a refusal says, of files for which the standard library or torch allocates, computes or recurses on
+# the file's word: their process may end, by a signal or for lack of memory, and nothing else may happen.
+UNBOUNDED = "unbounded"
+
 
 def name(module, last):
     return f"c{module}\n{last}\n".encode()
