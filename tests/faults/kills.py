@@ -15,6 +15,7 @@ from tests.small import small_corpus
 
 SMALL = {"hidden_width": 8, "heads": 2, "head_width": 4, "learning_rate": 1e-2, "evidence_dropout": 0.3}
 SETTINGS = TrainingSettings(seeds=(5, 6, 7), epochs=12, patience=12, **SMALL)
+IMPORTED = ("torch._dynamo", "sklearn.metrics", "common.reporting.figures", "matplotlib.backends.backend_svg")  # late
 
 
 def train(folder, resume, threads):
@@ -50,7 +51,7 @@ def kill_again_and_again(kills: int, folder: Path, choice: random.Random) -> dic
     `kills`, `runs` that ended, and `seeds` that were finished, or `begun`, at some kill. Raises AssertionError.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.faults.kills"])
+    context.set_forkserver_preload(["tests.faults.kills", *IMPORTED])
 
     def start(where):
         resume = (where / "settings.yaml").exists()
@@ -58,7 +59,7 @@ def kill_again_and_again(kills: int, folder: Path, choice: random.Random) -> dic
         process.start()
         return process
 
-    start(folder / "warm up").join()  # the server imports all once
+    start(folder / "warm up").join()  # the server imports all that a training needs, once
     begun, quiet = time.monotonic(), start(folder / "quiet")
     quiet.join()
     whole, expected = time.monotonic() - begun, outcome(folder / "quiet")
