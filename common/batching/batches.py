@@ -63,7 +63,9 @@ class Batches:
         }
         self.label = self._tensors["label"]
         self._move_features()
-        self.shapes, self._static, self._plans = shapes, None, None
+        self.shapes = shapes
+        self._static: tuple[StaticTensors, Batch] | None = None
+        self._plans: tuple[Tensor, Tensor] | None = None
 
     def __len__(self) -> int:
         return -(-len(self._lengths) // self._size)
@@ -80,19 +82,22 @@ class Batches:
             plans = torch.from_numpy(np.stack([flatten(self._plan(part, self._capacity)) for part in parts]))
             plans = plans.pin_memory() if self.device.type == "cuda" else plans
             self._plans = plans, plans.to(self.device, non_blocking=True)  # all indices of the epoch at once
-        batch = self.static_batch()
+        static, batch = self._static_tensors()
         for plan, plan_on_device in zip(*self._plans, strict=True):
-            self._static.fill(plan, plan_on_device, self._tensors)
+            static.fill(plan, plan_on_device, self._tensors)
             yield batch
 
     def static_batch(self) -> Batch:
         """With "fixed" shapes, the one Batch that iterating fills and yields; before it does, the first dialogues."""
+        return self._static_tensors()[1]
+
+    def _static_tensors(self) -> tuple[StaticTensors, Batch]:
         if self._static is None:
             first = self._plan(np.arange(self._capacity.dialogues), self._capacity)
-            self._static, flat = StaticTensors(first, self._tensors, self.device), torch.from_numpy(flatten(first))
-            self._static.fill(flat, flat.to(self.device), self._tensors)
-            self._static_batch = _batch_of(self._static.picked, self._static.plan)
-        return self._static_batch
+            static, flat = StaticTensors(first, self._tensors, self.device), torch.from_numpy(flatten(first))
+            static.fill(flat, flat.to(self.device), self._tensors)
+            self._static = static, _batch_of(static.picked, static.plan)
+        return self._static
 
     def with_order(self, generator: torch.Generator | None = None) -> "Batches":
         """The same batches, in an order of their own and, where shapes are fixed, in tensors of their own."""

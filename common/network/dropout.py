@@ -7,12 +7,13 @@ from torch import Tensor
 class Dropout:
     """Inverted dropout. `generator`: the source of random numbers, on the device; None: PyTorch's own."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.generator: torch.Generator | None = None
 
-    def seed(self, seed: int, device: torch.device) -> None:
-        """Draw from a new generator on `device`."""
+    def seed(self, seed: int, device: torch.device) -> torch.Generator:
+        """Draw from a new generator on `device`, which is returned."""
         self.generator = torch.Generator(device).manual_seed(seed)
+        return self.generator
 
     def __call__(
         self, x: Tensor, rate: float, training: bool, *, residual: Tensor | None = None, vectors: bool = False

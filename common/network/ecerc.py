@@ -106,7 +106,7 @@ class ECERC(nn.Module):
         self.emotion_gate = nn.Linear(gate_input, D) if gating and emotion else None
         self.event_gate = nn.Linear(gate_input, D) if gating and event else None
         self.classifier = nn.Linear(len(routes) * D, classes)
-        self._tables = []
+        self._tables: list[Tensor] = []
 
     def forward(self, batch: Batch) -> Tensor:
         """Log-probabilities (N, C) of the batch's utterances, dialogue after dialogue."""
@@ -167,7 +167,9 @@ class ECERC(nn.Module):
                 candidates[route] = x if route.endswith("emotion") else torch.cat([x, rest], 1)
 
             # Feature gating, eq. 14: one gate for the two emotion candidates, one for the two event candidates
-            gates, gated, all_of_them = {}, [], None
+            gates: dict[str, Tensor] = {}
+            parts: list[Tensor] = []
+            all_of_them = None
             if settings.feature_gate_inputs == "all":  # Table 7
                 all_of_them = torch.cat(list(candidates.values()), 1)
             for kind, gate_map in (("emotion", self.emotion_gate), ("event", self.event_gate)):
@@ -181,9 +183,9 @@ class ECERC(nn.Module):
                     gate = linear(both, gate_map).sigmoid()
                 else:
                     gate = linear(all_of_them, gate_map).sigmoid().repeat(len(routes), 1)
-                gated += (gate * both).chunk(len(routes))
+                parts += (gate * both).chunk(len(routes))
                 gates |= zip(routes, gate.chunk(len(routes)), strict=True)
-            gated = torch.cat(gated, 1)  # (N, 4 D)
+            gated = torch.cat(parts, 1)  # (N, 4 D)
         return Decision(self.classify(gated), attended, candidates, gates, gated)
 
     def classify(self, gated: Tensor) -> Tensor:
@@ -194,8 +196,8 @@ class ECERC(nn.Module):
 
     def idle_parameters(self) -> list[nn.Parameter]:
         """Parameters that compute nothing: the query and key maps under mask I, whose softmax has one term."""
-        layers = self.self_event.layers if self.self_event else []
-        return [part.weight for layer in layers for part in (layer.query, layer.key)]
+        parameters = self.self_event.named_parameters() if self.self_event else ()
+        return [parameter for name, parameter in parameters if name.endswith(("query.weight", "key.weight"))]
 
     def _mapped(self, linear_map, features, first_column, packing, table, empty):
         """`linear_map` of features (N, w) plus their positions: (N, d), and behind it padding, see `with_padding`.

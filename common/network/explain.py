@@ -4,6 +4,7 @@ U utterances of a split, K modalities and R routes in use, in the order of `moda
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,11 +44,14 @@ def explain(network: ECERC, batches: Batches) -> Explanation:
     the gates of the other modalities. A route is removed where the classifier takes its candidate (eq. 15).
     """
     network.eval()
-    seen = {}  # what the gates of the evidence give, and what each route's last layer is given
+    seen: dict[str, Any] = {}  # what the gates of the evidence give, and what each route's last layer is given
     hooks = [network.evidence_gating.register_forward_hook(lambda module, inputs, output: seen.update(gates=output[0]))]
     for route in network.settings.routes:
-        layer = network.get_submodule(route).layers[-1]
-        hooks.append(layer.register_forward_pre_hook(lambda module, inputs, route=route: seen.update({route: inputs})))
+        hooks.append(
+            _last_layer(network, route).register_forward_pre_hook(
+                lambda module, inputs, route=route: seen.update({route: inputs})
+            )
+        )
     try:
         parts, attention = [], []
         for batch in batches:
@@ -63,6 +67,10 @@ def explain(network: ECERC, batches: Batches) -> Explanation:
         torch.cat(part).float().cpu().numpy() for part in zip(*parts, strict=True)
     )
     return Explanation(log_prob, gates, route_gates, drop, route_drop, attention)
+
+
+def _last_layer(network: ECERC, route: str) -> AttentionLayer:
+    return getattr(network, route).layers[-1]
 
 
 def _decided(network, evidence, causes, decision):
@@ -109,7 +117,7 @@ def _attention(network, inputs, packing):
         if history is None:  # events of the own turn: nothing else is looked at
             weights = torch.eye(packing.longest).expand(len(explained), -1, -1)
         else:
-            weights = padded_weights(network.get_submodule(route).layers[-1], rows, context, history, packing).mean(1)
+            weights = padded_weights(_last_layer(network, route), rows, context, history, packing).mean(1)
             weights = torch.where(weights.any(2, keepdim=True), weights, torch.nan).cpu()
         for dialogue, n in enumerate(packing.length.tolist()):
             explained[dialogue][route] = weights[dialogue, :n, :n].float().numpy().copy()

@@ -12,7 +12,8 @@ def linear(x: Tensor, *maps: nn.Linear, bias: bool = True, then: nn.Linear | Non
     PyTorch's own products on an AMD EPYC with Zen 5 cores, as fast on one with Zen 4; `python -m common benchmark`
     prints both.
     """
-    weights, biases = [m.weight for m in maps], [m.bias for m in maps if bias and m.bias is not None]
+    weights: list[Tensor] = [m.weight for m in maps]
+    biases: list[Tensor] = [m.bias for m in maps if bias and m.bias is not None]
     weight = weights[0] if len(maps) == 1 else torch.cat(weights)
     offset = None if not biases else biases[0] if len(maps) == 1 else torch.cat(biases)
     by_onednn = (

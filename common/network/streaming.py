@@ -10,17 +10,18 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import ArrayLike
-from torch import Tensor
+from torch import Tensor, nn
 
 from common.batching.batches import Batch
+from common.batching.packing import Packing
 from common.errors import InputError
-from common.network.attention import AttentionLayer, sinusoid
+from common.network.attention import sinusoid
 from common.network.ecerc import ECERC
 from common.network.empty_history import Strict
 from common.network.masks import Grid, History, Masks, bias_of
@@ -74,7 +75,7 @@ class Live:
         self.network = network.eval()
         self._device = network.classifier.weight.device
         self._conversations: dict[Hashable, _Conversation] = {}
-        self._cache: dict[AttentionLayer, Tensor] = {}  # keys and values, (capacity, 2 A) each
+        self._cache: dict[nn.Module, Tensor] = {}  # keys and values, (capacity, 2 A) each
         self._capacity, self._free = 1, _none()
 
     @property
@@ -117,7 +118,8 @@ class Live:
             now[name] = before.extended([names[i] for i in at], rows[at])
 
         network, count = self.network, torch.arange(len(ids), device=self._device)
-        batch = Batch(features, label=None, speaker=None, rows=None, packing=_Turns(len(ids), count))
+        turn = cast(Packing, _Turns(len(ids), count))  # all that the network asks of a Packing, given masks
+        batch = Batch(features, label=count, speaker=count, rows=count, packing=turn)  # the network asks for features
         table = None
         if network.settings.positions:
             table = sinusoid(torch.from_numpy(position), network.evidence_width, network.position_columns)
@@ -170,7 +172,8 @@ class Live:
             used += len(rows)
         cache = {name: F.pad(tensor, (0, 0, 1, 0)).to(self._device) for name, tensor in state["memory"].items()}
         self._conversations, self._capacity, self._free = conversations, used, _none()
-        self._cache = {self.network.get_submodule(name): tensor for name, tensor in cache.items()}
+        layers = dict(self.network.named_modules())
+        self._cache = {layers[name]: tensor for name, tensor in cache.items()}
 
     def _checked(self, features, count):
         """The features that the network uses as tensors, None for the others."""

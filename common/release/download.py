@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 TIMEOUT = 30.0  # seconds without an answer; for the content of hub files: HF_HUB_DOWNLOAD_TIMEOUT in the environment
 RETRIES = 5  # after a lost connection, as huggingface_hub has them
@@ -60,7 +61,7 @@ def from_drive(file_id: str, path: Path) -> tuple[Path, str]:
     import gdown
     import requests
 
-    options = {"use_cookies": False, "resume": True, "timeout": TIMEOUT, "retries": RETRIES}
+    options: dict[str, Any] = {"use_cookies": False, "resume": True, "timeout": TIMEOUT, "retries": RETRIES}
     begun, quiet = list(path.parent.glob("*.part")), not sys.stderr.isatty()
     try:
         gdown.download(id=file_id, output=str(path), quiet=quiet, **options)

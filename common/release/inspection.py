@@ -64,7 +64,7 @@ def corpus_facts(corpus: Corpus) -> dict[str, float]:
     rows = {split: corpus.rows(split) for split in SPLITS}
     test = corpus.splits["test"]
     no_self, no_cross = without_history(corpus.speaker[rows["test"]], corpus.lengths[test])
-    facts = {f"dialogues, {split}": len(corpus.splits[split]) for split in SPLITS}
+    facts: dict[str, float] = {f"dialogues, {split}": len(corpus.splits[split]) for split in SPLITS}
     facts |= {f"utterances, {split}": len(rows[split]) for split in SPLITS}
     facts["utterances, train and valid"] = len(rows["train"]) + len(rows["valid"])
     facts["longest dialogue"] = int(corpus.lengths.max())
@@ -104,7 +104,8 @@ def repeats(corpus: Corpus) -> list[str]:
     utterance = [
         hash(b"".join(values[u].tobytes() for values in corpus.features.values())) for u in range(len(corpus.label))
     ]
-    first, pairs = {}, []
+    first: dict[tuple, tuple[str, int]] = {}
+    pairs = []
     for split in SPLITS:
         for d in corpus.splits[split]:
             for u in range(corpus.offset[d], corpus.offset[d + 1] - REPEAT + 1):

@@ -35,7 +35,8 @@ def obtain(
     Existing files stay as they are. Files come one after the other; one that fails does not stop the others. Raises
     InputError naming the files that are lacking or are not what they should be, each with path, link and reason.
     """
-    list_hub, unreachable, lacking = cache(hub_files), {}, []
+    unreachable: dict[str, DownloadError] = {}
+    list_hub, lacking = cache(hub_files), []
     for dataset, target in targets(datasets, Path(data_dir), Path(checkpoint_dir), kinds):
         file_id, known = DRIVE_IDS.get(target.name), SHA256.get((dataset, target.name))
         link = f"drive.google.com/file/d/{file_id}/view" if file_id else f"huggingface.co/{REPOSITORY}/tree/main"

@@ -4,6 +4,7 @@
 """
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -35,7 +36,7 @@ def verify(dataset: str, data_dir: str | Path) -> dict:
     """
     module = DATASETS[dataset]
     folder = Path(data_dir) / module.FOLDER
-    report = {"dataset": dataset, "folder": str(folder), "verdict": ABSENT, "reasons": [], "files": []}
+    report: dict[str, Any] = {"dataset": dataset, "folder": str(folder), "verdict": ABSENT, "reasons": [], "files": []}
     if not any((folder / name).exists() for name in module.FILES):
         return report
     wrong = []

@@ -25,7 +25,8 @@ class Selection:
     """
 
     def __init__(self, patience: int):
-        self.patience, self.epoch, self.stop = patience, None, False
+        self.patience, self.stop = patience, False
+        self.epoch: int | None = None
         self.wf1, self.loss, self._improved = -math.inf, math.inf, 0
 
     def update(self, epoch: int, wf1: float, loss: float) -> bool:
@@ -100,10 +101,10 @@ class Trainer:
         self.network, self.settings, self.title, self.epoch = network, settings, title, 0
         self._train, self._valid, self._weight = train, valid, weight
         device = next(network.parameters()).device
-        if network.dropout.generator is None:
-            network.dropout.seed(torch.initial_seed(), device)
+        self._random = network.dropout.generator or network.dropout.seed(torch.initial_seed(), device)
         self._tallies = [Tally(network.classes, device) for _ in range(2)]
-        self._optimizer, self.selection, self._selected = adam(network, settings), Selection(settings.patience), {}
+        self._optimizer, self.selection = adam(network, settings), Selection(settings.patience)
+        self._selected: dict[str, Tensor] = {}
         if state is not None:  # before steps are captured, which fixes where tensors lie
             self._restore(state)
         self._idle = {parameter: torch.zeros_like(parameter) for parameter in network.idle_parameters()}
@@ -127,7 +128,7 @@ class Trainer:
         self.network.eval()
         for batch in self._valid:
             self._valid_step(batch)
-        row = {"epoch": self.epoch}
+        row: dict[str, float] = {"epoch": self.epoch}
         for name, batches, (loss, finite, confusion) in zip(
             ("train", "valid"), (self._train, self._valid), Tally.read(*self._tallies), strict=True
         ):
@@ -159,7 +160,7 @@ class Trainer:
             "optimizer": self._optimizer.state_dict(),
             "selection": vars(self.selection),
             "selected": self._selected,
-            "dropout": self.network.dropout.generator.get_state(),
+            "dropout": self._random.get_state(),
         }
 
     def _restore(self, state):
@@ -173,7 +174,7 @@ class Trainer:
             ) from None
         self._optimizer.load_state_dict(state["optimizer"])
         vars(self.selection).update(state["selection"])
-        self.network.dropout.generator.set_state(state["dropout"].cpu())
+        self._random.set_state(state["dropout"].cpu())
 
     def select(self) -> None:
         """Put the selected weights into the network."""

@@ -88,7 +88,7 @@ class RunFolder:
 
         Raises InputError where a file cannot be read, or lacks a seed that results.csv has.
         """
-        tables = []
+        tables: list[dict[int, pd.DataFrame]] = []
         for name in (RESULTS, PREDICTIONS, HISTORY):
             path, rows = self.path / name, {}
             try:
@@ -112,7 +112,7 @@ class Unfinished:
     """
 
     def __init__(self, folder: RunFolder | None, seed: int):
-        self._path = folder and folder.path / f"unfinished_{seed}.pt"
+        self._path = folder.path / f"unfinished_{seed}.pt" if folder else None
         self._due, self._newer = 0.0, False
 
     def read(self) -> dict | None:

@@ -22,17 +22,18 @@ def captured(
     first. `dropout` draws the random numbers. Where the graph cannot be captured, `work` is returned and a line says
     so.
     """
-    if batches.device.type != "cuda" or batches.shapes != "fixed":
+    generator = dropout.generator
+    if batches.device.type != "cuda" or batches.shapes != "fixed" or generator is None:
         return work
     batch = batches.static_batch()
     before = {tensor: tensor.detach().clone() for tensor in state()}
-    random = dropout.generator.get_state()
+    random = generator.get_state()
 
     @torch.no_grad()
     def restore():
         for tensor in state():
             tensor.copy_(before[tensor]) if tensor in before else tensor.zero_()
-        dropout.generator.set_state(random)
+        generator.set_state(random)
 
     home, aside = torch.cuda.current_stream(), torch.cuda.Stream()
     aside.wait_stream(home)
@@ -44,7 +45,7 @@ def captured(
         home.wait_stream(aside)
         restore()
         graph = torch.cuda.CUDAGraph()
-        graph.register_generator_state(dropout.generator)
+        graph.register_generator_state(generator)
         # A stream of its own, also because graphs captured on one stream would share the workspace of matrix products.
         with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):  # other threads continue
             work(batch)

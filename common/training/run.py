@@ -36,7 +36,7 @@ def build_network(settings: NetworkSettings, corpus: Corpus) -> ECERC:
 
 def result_row(seed: int, epoch: int, evaluated: dict[str, dict], classes: list[str]) -> dict:
     """A row of results.csv; `evaluated`: split to its `scores`."""
-    row = {"seed": seed, "selected_epoch": epoch}
+    row: dict[str, float] = {"seed": seed, "selected_epoch": epoch}
     for split, scored in evaluated.items():
         row |= {f"{split}_{name}": scored[name] for name in ("accuracy", "wf1", "macro_f1")}
         row |= {f"{split}_f1_{c}": float(f1) for c, f1 in zip(classes, scored["f1"], strict=True)}
