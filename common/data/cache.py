@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -67,8 +68,9 @@ def save(corpus: Corpus, state: dict | None, path: str | Path) -> None:
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     rest = {name: value for name, value in values.items() if name not in arrays}
     header = np.frombuffer(json.dumps({"state": state, "arrays": list(arrays), "rest": rest}).encode(), np.uint8)
+    contents: dict[str, Any] = {"header": header} | arrays
     with atomic(path, "wb") as file:
-        np.savez(file, header=header, **arrays)
+        np.savez(file, **contents)
 
 
 def load(path: str | Path, state: dict | None) -> Corpus | None:

@@ -1,6 +1,7 @@
 """Checked access to the fields of a feature pickle, with errors that name file, field and dialogue."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,8 @@ class FeatureFile:
 
     def splits(self, positions: list[int]) -> list[list]:
         """The ids of several splits. Raises InputError for an empty split or an id that stands twice."""
-        seen, splits = {}, []
+        seen: dict[str | int, int] = {}
+        splits = []
         for position in positions:
             ids = self.ids(position)
             if not ids:
@@ -130,7 +132,8 @@ class FeatureFile:
 
         Raises InputError for ragged, non-numeric or non-finite entries.
         """
-        flat, end = None, 0
+        flat: Any = None  # made when the width is known
+        end = 0
         for i, row in zip(ids, self.table(position, ids, lengths), strict=True):
             shapes = {_shape(entry) for entry in row}
             if len(shapes) > 1:
