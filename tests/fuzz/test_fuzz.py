@@ -1,4 +1,4 @@
-"""A short run of the fuzzer on each reader; longer ones by hand, see tests/README.md."""
+"""A short run of the fuzzer on each reader; longer ones by hand, see docs/safety.md."""
 
 import os
 import subprocess
