@@ -12,10 +12,10 @@ for (const dialogue of dialogues) {
   const words = dialogue.turns.flatMap(({ speaker, sentence }) => [speaker, sentence]);
   dialogue.words = [dialogue.id, ...words].join("\n").toLowerCase();
 }
-const shown = { dialogue: -1, turn: -1, checkpoint: 0 }; // turn -1: none is selected
-let found = []; // [dialogue, its first turn that the filters are about or -1] for all that pass the filters
+const view = { dialogue: -1, turn: -1, checkpoint: 0 }; // turn -1: none is selected
+let matches = []; // [dialogue, its first turn that the filters are about or -1] for all that pass the filters
 
-const result = (d, t) => data.checkpoints[shown.checkpoint].turns[dialogues[d].first + t];
+const result = (d, t) => data.checkpoints[view.checkpoint].turns[dialogues[d].first + t];
 const isWrong = (d, t) => ![-1, result(d, t).prediction].includes(dialogues[d].turns[t].label);
 const errorsOf = (d) => dialogues[d].turns.filter((_, t) => isWrong(d, t)).length;
 
@@ -31,32 +31,32 @@ function applyFilters() {
     (!predicted || result(d, t).prediction === Number(predicted)) &&
     (!speaker || turn.speaker === speaker.slice(1)) &&
     (!wrong || isWrong(d, t));
-  found = [];
+  matches = [];
   dialogues.forEach((dialogue, d) => {
     if (!dialogue.words.includes(words)) return;
     const turn = anyTurn ? -1 : dialogue.turns.findIndex(fits(d));
-    if (anyTurn || turn >= 0) found.push([d, turn]);
+    if (anyTurn || turn >= 0) matches.push([d, turn]);
   });
-  $("found").textContent = `${found.length} of ${plural(dialogues.length, "conversation")}`;
+  $("found").textContent = `${matches.length} of ${plural(dialogues.length, "conversation")}`;
   $("list").replaceChildren();
   extendList();
 }
 
 function extendList() {
   const begin = $("list").children.length;
-  for (const [d, turn] of found.slice(begin, begin + PAGE)) {
+  for (const [d, turn] of matches.slice(begin, begin + PAGE)) {
     const { id, turns } = dialogues[d];
     const link = make("a", { href: address(d, turn), "data-dialogue": d }, make("b", {}, id));
     link.append(make("span", {}, `${plural(turns.length, "turn")}, ${errorsOf(d)} wrong`));
     $("list").append(make("li", {}, link));
   }
-  $("more").hidden = $("list").children.length >= found.length;
+  $("more").hidden = $("list").children.length >= matches.length;
   markList();
 }
 
 function markList() {
   for (const link of $("list").querySelectorAll("a")) {
-    if (Number(link.dataset.dialogue) === shown.dialogue) link.setAttribute("aria-current", "true");
+    if (Number(link.dataset.dialogue) === view.dialogue) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
   }
 }
@@ -64,23 +64,23 @@ function markList() {
 // ---- one dialogue
 
 function showDialogue() {
-  const { id, turns } = dialogues[shown.dialogue];
-  $("heading").textContent = `Conversation ${id}: ${plural(turns.length, "turn")}, ${errorsOf(shown.dialogue)} wrong`;
+  const { id, turns } = dialogues[view.dialogue];
+  $("heading").textContent = `Conversation ${id}: ${plural(turns.length, "turn")}, ${errorsOf(view.dialogue)} wrong`;
   $("turns").replaceChildren(...turns.map(turnItem));
   markList();
 }
 
 function turnItem(turn, t) {
-  const one = result(shown.dialogue, t);
-  const { gate_mean: mean } = data.checkpoints[shown.checkpoint];
+  const one = result(view.dialogue, t);
+  const { gate_mean: mean } = data.checkpoints[view.checkpoint];
   const verdict = make("span", { class: "verdict" }, turn.label < 0 ? "" : `label ${classes[turn.label]}, `,
     "predicted ", make("b", {}, classes[one.prediction]), ` ${percent(one.probability[one.prediction])} `);
-  if (isWrong(shown.dialogue, t)) verdict.append(make("span", { class: "badge" }, "✗ wrong"));
+  if (isWrong(view.dialogue, t)) verdict.append(make("span", { class: "badge" }, "✗ wrong"));
   const button = make("button", { type: "button", "aria-expanded": "false", "aria-controls": `details-${t}` },
     make("span", { class: "who" }, `${t + 1} · speaker ${turn.speaker}`), " ",
     make("span", { class: "sentence" }, turn.sentence || "(no sentence)"), verdict);
   button.addEventListener("click", () => {
-    location.hash = address(shown.dialogue, shown.turn === t ? -1 : t);
+    location.hash = address(view.dialogue, view.turn === t ? -1 : t);
     show();
   });
   return make("li", { class: "turn", "data-turn": t },
@@ -95,32 +95,32 @@ function turnItem(turn, t) {
 
 /** Opens the selected turn, and marks the turns that its routes attended to. */
 function showTurn() {
-  const attention = shown.turn < 0 ? {} : data.checkpoints[shown.checkpoint].attention[shown.dialogue];
+  const attention = view.turn < 0 ? {} : data.checkpoints[view.checkpoint].attention[view.dialogue];
   for (const item of $("turns").children) {
     const t = Number(item.dataset.turn);
-    item.classList.toggle("selected", t === shown.turn);
-    item.querySelector("button").setAttribute("aria-expanded", t === shown.turn || $("all").checked);
-    item.querySelector(".details").replaceChildren(...(t === shown.turn || $("all").checked ? details(t) : []));
+    item.classList.toggle("selected", t === view.turn);
+    item.querySelector("button").setAttribute("aria-expanded", t === view.turn || $("all").checked);
+    item.querySelector(".details").replaceChildren(...(t === view.turn || $("all").checked ? details(t) : []));
     for (const lane of item.querySelector(".lanes").children) {
-      const weights = attention[lane.dataset.route]?.[shown.turn];
+      const weights = attention[lane.dataset.route]?.[view.turn];
       const first = weights ? weights.findIndex((weight) => weight > 0) : Infinity;
       const weight = weights?.[t] ?? 0;
-      lane.className = t > first && t <= shown.turn ? "line" : t === first && t < shown.turn ? "line first" : "";
+      lane.className = t > first && t <= view.turn ? "line" : t === first && t < view.turn ? "line first" : "";
       lane.replaceChildren();
       const name = make("i", {}, spaced(lane.dataset.route));
       if (weight > 0) lane.append(name, bars([weight]), make("b", {}, percent(weight)));
-      else if (t === shown.turn && weights === null) lane.append(name, make("em", {}, "none"));
+      else if (t === view.turn && weights === null) lane.append(name, make("em", {}, "none"));
     }
   }
-  const words = shown.turn < 0 ? [] : attended(shown.turn).map((pair) => pair.join(": "));
-  $("live").textContent = words.length ? `Turn ${shown.turn + 1} attended to: ${words.join("; ")}` : "";
+  const words = view.turn < 0 ? [] : attended(view.turn).map((pair) => pair.join(": "));
+  $("live").textContent = words.length ? `Turn ${view.turn + 1} attended to: ${words.join("; ")}` : "";
 }
 
 /** [route, what it attended to in words] for a turn, highest weight first. */
 function attended(t) {
   const looked = { released: "; looked evenly at the whole padded dialogue", strict: "; looked at nothing" };
   return routes.map((route) => {
-    const weights = data.checkpoints[shown.checkpoint].attention[shown.dialogue][route][t];
+    const weights = data.checkpoints[view.checkpoint].attention[view.dialogue][route][t];
     if (weights === null) return [spaced(route), `no history${looked[data.empty_history]}`];
     const pairs = weights.map((weight, k) => [weight, k === t ? "this turn" : `turn ${k + 1}`]);
     const sorted = pairs.filter(([weight]) => weight > 0).sort((a, b) => b[0] - a[0]);
@@ -129,11 +129,11 @@ function attended(t) {
 }
 
 function details(t) {
-  const one = result(shown.dialogue, t);
-  const { label } = dialogues[shown.dialogue].turns[t];
-  const { gate_mean: mean } = data.checkpoints[shown.checkpoint];
-  const { first, turns } = dialogues[shown.dialogue];
-  const inDialogue = data.checkpoints[shown.checkpoint].turns.slice(first, first + turns.length);
+  const one = result(view.dialogue, t);
+  const { label } = dialogues[view.dialogue].turns[t];
+  const { gate_mean: mean } = data.checkpoints[view.checkpoint];
+  const { first, turns } = dialogues[view.dialogue];
+  const inDialogue = data.checkpoints[view.checkpoint].turns.slice(first, first + turns.length);
   const most = Math.max(0.01, ...inDialogue.flatMap((turn) => [...turn.drop, ...turn.route_drop]).map(Math.abs));
   const probabilities = classes.map((name, k) => {
     const marks = [k === label ? "label" : "", k === one.prediction ? "predicted" : ""].filter(Boolean).join(", ");
@@ -160,7 +160,7 @@ function details(t) {
 function address(d, turn) {
   const parts = new URLSearchParams({ dialogue: dialogues[d].id });
   if (turn >= 0) parts.set("turn", turn + 1);
-  if (shown.checkpoint) parts.set("checkpoint", shown.checkpoint + 1);
+  if (view.checkpoint) parts.set("checkpoint", view.checkpoint + 1);
   return `#${parts}`;
 }
 
@@ -172,8 +172,8 @@ function show() {
   const asked = (name, size) => Math.min(Math.max(Math.trunc(Number(parts.get(name))) || 0, 0), size) - 1;
   const turn = asked("turn", dialogues[dialogue].turns.length);
   const checkpoint = Math.max(asked("checkpoint", data.checkpoints.length), 0);
-  const before = { ...shown };
-  Object.assign(shown, { dialogue, turn, checkpoint });
+  const before = { ...view };
+  Object.assign(view, { dialogue, turn, checkpoint });
   if (checkpoint !== before.checkpoint) showCheckpoint();
   const other = checkpoint !== before.checkpoint || dialogue !== before.dialogue;
   if (other) showDialogue();
@@ -181,9 +181,9 @@ function show() {
 }
 
 function showCheckpoint() {
-  $("checkpoint").value = shown.checkpoint;
+  $("checkpoint").value = view.checkpoint;
   for (const part of document.querySelectorAll("[data-checkpoint]")) {
-    part.hidden = Number(part.dataset.checkpoint) !== shown.checkpoint;
+    part.hidden = Number(part.dataset.checkpoint) !== view.checkpoint;
   }
   applyFilters();
 }
@@ -198,9 +198,9 @@ $("filters").addEventListener("submit", (event) => event.preventDefault());
 $("more").addEventListener("click", extendList);
 $("all").addEventListener("change", showTurn);
 $("checkpoint").addEventListener("change", () => {
-  shown.checkpoint = Number($("checkpoint").value);
-  const at = address(Math.max(shown.dialogue, 0), shown.turn);
-  shown.checkpoint = -1; // so that it is drawn again
+  view.checkpoint = Number($("checkpoint").value);
+  const at = address(Math.max(view.dialogue, 0), view.turn);
+  view.checkpoint = -1; // so that it is drawn again
   location.replace(at);
   show();
 });
@@ -210,7 +210,7 @@ $("turns").addEventListener("keydown", (event) => {
   const next = step === 1 ? item.nextElementSibling : item.previousElementSibling;
   if (!step || !next) return;
   event.preventDefault();
-  location.replace(address(shown.dialogue, Number(next.dataset.turn))); // no step of the back button
+  location.replace(address(view.dialogue, Number(next.dataset.turn))); // no step of the back button
   show();
   next.querySelector("button").focus();
 });
@@ -237,8 +237,8 @@ showTheme();
 
 showCheckpoint();
 show();
-if (shown.dialogue >= 0) {
-  ($("turns").querySelector(".selected") ?? $("turns")).scrollIntoView({ block: shown.turn < 0 ? "start" : "center" });
+if (view.dialogue >= 0) {
+  ($("turns").querySelector(".selected") ?? $("turns")).scrollIntoView({ block: view.turn < 0 ? "start" : "center" });
 } else if (dialogues.length) { // nothing asked for: begin with the most confident error
   const link = document.querySelector(".errors a");
   location.replace(link ? link.hash : address(0, -1));

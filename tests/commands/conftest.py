@@ -17,14 +17,14 @@ SMALL = ["--hidden-width", "8", "--heads", "2", "--head-width", "4", "--epochs",
 
 
 @pytest.fixture(scope="session")
-def place(tmp_path_factory):
+def project(tmp_path_factory):
     """A copy of the project, with data in it."""
-    place = tmp_path_factory.mktemp("place")
+    project = tmp_path_factory.mktemp("project")
     for name in ("common", "IEMOCAP", "MELD"):
-        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__", "runs", "*.pkl"))
-    iemocap.write(small_corpus("IEMOCAP", sizes=(18, 2, 5)), place / "data" / "iemocap")
-    meld.write(small_corpus("MELD", sizes=(12, 3, 5)), place / "data" / "meld")
-    return place
+        shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__", "runs", "*.pkl"))
+    iemocap.write(small_corpus("IEMOCAP", sizes=(18, 2, 5)), project / "data" / "iemocap")
+    meld.write(small_corpus("MELD", sizes=(12, 3, 5)), project / "data" / "meld")
+    return project
 
 
 def call(folder, *words, status=0):
@@ -34,12 +34,12 @@ def call(folder, *words, status=0):
 
 
 @pytest.fixture
-def inside(place, monkeypatch, capsys):
+def inside(project, monkeypatch, capsys):
     """Run a script in this process, which saves starting another; returns what it printed, and its status."""
 
     def inside(folder, script, *words):
         monkeypatch.chdir(folder)
-        monkeypatch.setattr(sys, "argv", [script, "--data-dir", str(place / "data"), *map(str, words)])
+        monkeypatch.setattr(sys, "argv", [script, "--data-dir", str(project / "data"), *map(str, words)])
         monkeypatch.setattr(sys, "path", [*sys.path])
         return told(lambda: runpy.run_path(script, run_name="__main__"), capsys)
 
@@ -72,10 +72,10 @@ def refused(inside):
 
 
 @pytest.fixture(scope="session")
-def run(place):
+def run(project):
     """A finished run of MELD in the default folder, made from inside the script's folder."""
-    done = call(place / "MELD", "train.py", *SMALL, "--empty-history", "strict", "--batch-size", 4)
-    (run,) = (place / "MELD" / "runs").iterdir()
+    done = call(project / "MELD", "train.py", *SMALL, "--empty-history", "strict", "--batch-size", 4)
+    (run,) = (project / "MELD" / "runs").iterdir()
     assert str(run.name) in done.stdout
     assert "seed 2 (3/3)" in done.stderr
     return run

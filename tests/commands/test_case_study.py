@@ -45,20 +45,20 @@ def test_what_is_drawn_is_what_the_network_did(called, files, monkeypatch, tmp_p
     texts = [text.get_text() for text in drawn[0].axes[0].texts]
     assert f"dialogue {corpus.ids[dialogue]}, turn 14 (test; some.pkl)" in drawn[0].axes[0].get_title(loc="left")
 
-    found = explain(network, Batches(corpus, "test", 32, "cpu"))
+    explanation = explain(network, Batches(corpus, "test", 32, "cpu"))
     row = corpus.offset[dialogue] + 13 - corpus.rows("test")[0]
-    expected = [f"{x:.2f}" for x in (*found.route_gates[row], *found.gates[row])]
-    expected += [f"{x:+.2f}" for x in (*found.route_drop[row], *found.drop[row])]
-    expected += [f"{x:.2f}" for x in (*found.route_gates.mean(0), *found.gates.mean(0))]
+    expected = [f"{x:.2f}" for x in (*explanation.route_gates[row], *explanation.gates[row])]
+    expected += [f"{x:+.2f}" for x in (*explanation.route_drop[row], *explanation.drop[row])]
+    expected += [f"{x:.2f}" for x in (*explanation.route_gates.mean(0), *explanation.gates.mean(0))]
     for route in ("self_emotion", "cross_emotion", "cross_event"):
-        weights = found.attention[2][route][13]
+        weights = explanation.attention[2][route][13]
         expected += [f"{weights[0]:.2f}" if weights[0] else "", *(f"{w:.2f}" if w else "" for w in weights[1:13])]
     for text in set(expected):
         assert texts.count(text) >= expected.count(text), text
     assert "turns 1 to 1, together" in texts
-    predicted = int(np.argmax(found.log_prob[row]))
+    predicted = int(np.argmax(explanation.log_prob[row]))
     (line,) = [text for text in texts if text.endswith("predicted")]
-    assert line.startswith(f"{np.exp(found.log_prob[row, predicted]):.2f}")
+    assert line.startswith(f"{np.exp(explanation.log_prob[row, predicted]):.2f}")
 
 
 def test_a_first_turn_has_no_history(called, files, monkeypatch, tmp_path):

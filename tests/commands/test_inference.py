@@ -26,30 +26,30 @@ from tests.commands.conftest import SMALL, call
 from tests.small import small_corpus
 
 
-def test_the_files_beside_the_script_come_first(place, ran, run):
-    beside = [place / "MELD" / name for name in ("ECERC_MODEL.pkl", "ECERC_MODEL_2.pkl")]
+def test_the_files_beside_the_script_come_first(project, ran, run):
+    beside = [project / "MELD" / name for name in ("ECERC_MODEL.pkl", "ECERC_MODEL_2.pkl")]
     for path in beside:
         shutil.copy(run / path.name, path)
     try:
         words = [*SMALL[:6], "--batch-size", 4, "--empty-history", "strict"]
-        printed = ran(place / "MELD", "inference.py", *words)
+        printed = ran(project / "MELD", "inference.py", *words)
         assert "Checkpoints beside MELD/inference.py (2 of 3): ECERC_MODEL.pkl, ECERC_MODEL_2.pkl" in printed
     finally:
         for path in beside:
             path.unlink()
 
 
-def test_checkpoints_that_were_trained_differently(place, ran, run, refused, tmp_path):
+def test_checkpoints_that_were_trained_differently(project, ran, run, refused, tmp_path):
     words = [*SMALL, "--seeds", 0, "--batch-size", 4, "--empty-history", "released", "--output", tmp_path / "run"]
-    ran(place / "MELD", "train.py", *words)
+    ran(project / "MELD", "train.py", *words)
     both = [run / "ECERC_MODEL.pkl", tmp_path / "run" / "ECERC_MODEL.pkl"]
-    line = refused(place / "MELD", "inference.py", "--checkpoints", *both)
+    line = refused(project / "MELD", "inference.py", "--checkpoints", *both)
     assert "trained with different empty_history" in line
     assert line.endswith("; see --checkpoints, --empty-history\n")
-    ran(place / "MELD", "inference.py", "--checkpoints", *both, "--empty-history", "strict")
+    ran(project / "MELD", "inference.py", "--checkpoints", *both, "--empty-history", "strict")
 
 
-def test_batch_size_and_device_reach_the_evaluation(place, inside, tmp_path, monkeypatch):
+def test_batch_size_and_device_reach_the_evaluation(project, inside, tmp_path, monkeypatch):
     """Under "released" history the scores depend on the batch; and the device is the one that was asked for."""
     seen, here = [], torch.device("cpu", 0)  # another name of the CPU, to be told from the default one
 
@@ -63,24 +63,24 @@ def test_batch_size_and_device_reach_the_evaluation(place, inside, tmp_path, mon
     monkeypatch.setattr(common.training.run, "Batches", Recording)
     monkeypatch.setattr(common.commands.evaluation, "Batches", Recording)
     words = ["--device", "mine", "--output", tmp_path / "run", "--seeds", 1, "--batch-size", 4]
-    inside(place / "MELD", "train.py", *SMALL, *words)
+    inside(project / "MELD", "train.py", *SMALL, *words)
     assert seen == [(4, here)] * 3
     tables = []
     for size in (4, 1):
         words = ["--device", "mine", "--checkpoints", tmp_path / "run", "--batch-size", size]
-        inside(place / "MELD", "inference.py", *words, "--predictions", tmp_path / f"{size}.csv")
+        inside(project / "MELD", "inference.py", *words, "--predictions", tmp_path / f"{size}.csv")
         assert seen[-1] == (size, here)
         tables.append(pd.read_csv(tmp_path / f"{size}.csv").log_prob_joy)
     assert (tables[0] - tables[1]).abs().max() > 1e-5
 
 
-def test_calibrated(place, ran, run, tmp_path, monkeypatch):
+def test_calibrated(project, ran, run, tmp_path, monkeypatch):
     """One temperature for each checkpoint, of the validation split, kept beside it; three averaged as an ensemble."""
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
     words = ["inference.py", "--checkpoints", copy]
-    plain = ran(place / "MELD", *words, "--predictions", tmp_path / "a.csv")
-    printed = ran(place / "MELD", *words, "--predictions", tmp_path / "b.csv", "--calibrated")
+    plain = ran(project / "MELD", *words, "--predictions", tmp_path / "a.csv")
+    printed = ran(project / "MELD", *words, "--predictions", tmp_path / "b.csv", "--calibrated")
     a, b = (pd.read_csv(tmp_path / f"{name}.csv") for name in "ab")
     columns = [column for column in a if column.startswith("log_prob")]
     corpus = small_corpus("MELD", sizes=(12, 3, 5))
@@ -102,16 +102,16 @@ def test_calibrated(place, ran, run, tmp_path, monkeypatch):
     )
 
     monkeypatch.setattr(common.evaluation.calibration, "fit_temperature", None)  # is not called again
-    again = ran(place / "MELD", *words, "--calibrated")
-    assert again.count("Temperature") == 3
-    assert set(again.splitlines()) <= set(printed.splitlines())
+    second = ran(project / "MELD", *words, "--calibrated")
+    assert second.count("Temperature") == 3
+    assert set(second.splitlines()) <= set(printed.splitlines())
     with pytest.raises(TypeError):  # but for other settings
-        ran(place / "MELD", *words, "--calibrated", "--batch-size", 2)
+        ran(project / "MELD", *words, "--calibrated", "--batch-size", 2)
 
 
-def test_the_report_has_the_scores_of_the_run(place, ran, run, refused, tmp_path):
+def test_the_report_has_the_scores_of_the_run(project, ran, run, refused, tmp_path):
     words = ["inference.py", "--checkpoints", run, "--report", tmp_path / "page"]
-    printed = ran(place / "MELD", *words)
+    printed = ran(project / "MELD", *words)
     assert f"The report is {tmp_path / 'page' / 'report.html'}." in printed
     page = (tmp_path / "page" / "report.html").read_text()
     results = pd.read_csv(run / "results.csv")
@@ -123,24 +123,34 @@ def test_the_report_has_the_scores_of_the_run(place, ran, run, refused, tmp_path
     ensemble = re.search(r"not the paper's protocol\): (.*)", printed)[1]
     for figure in re.findall(r"\d+\.\d\d", ensemble):
         assert f"<td>{figure}</td>" in page
-    assert "holds a report already" in refused(place / "MELD", *words)
+    assert "holds a report already" in refused(project / "MELD", *words)
     (tmp_path / "file").touch()
-    assert "found a file" in refused(place / "MELD", *words[:-1], tmp_path / "file")
+    assert "found a file" in refused(project / "MELD", *words[:-1], tmp_path / "file")
 
 
-def test_a_reader_that_has_seen_enough(place, run):
+def test_a_reader_that_has_seen_enough(project, run):
     command = f"{sys.executable} inference.py --checkpoints {run} | head -1; echo ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", command], cwd=place / "MELD", capture_output=True, text=True, timeout=120)
+    done = subprocess.run(["bash", "-c", command], cwd=project / "MELD", capture_output=True, text=True, timeout=120)
     assert done.stderr == ""
     assert done.stdout.splitlines()[-1] in ("0", "141")
 
 
-def test_from_anywhere_by_path(place, run, tmp_path):
-    done = call(tmp_path, place / "MELD" / "inference.py", "--split", "valid", "--checkpoints", run)
+def test_from_anywhere_by_path(project, run, tmp_path):
+    done = call(tmp_path, project / "MELD" / "inference.py", "--split", "valid", "--checkpoints", run)
     for wf1 in pd.read_csv(run / "results.csv").valid_wf1:
         assert f"weighted F1 {wf1:.2f}" in done.stdout
     out = tmp_path / "out"
-    call(tmp_path, place / "IEMOCAP" / "train.py", *SMALL, "--seeds", 4, "--output", out, "--data-dir", place / "data")
+    call(
+        tmp_path,
+        project / "IEMOCAP" / "train.py",
+        *SMALL,
+        "--seeds",
+        4,
+        "--output",
+        out,
+        "--data-dir",
+        project / "data",
+    )
     left = [
         "ECERC_MODEL.pkl",
         "curves.png",
@@ -151,20 +161,20 @@ def test_from_anywhere_by_path(place, run, tmp_path):
         "settings.yaml",
     ]
     assert sorted(p.name for p in out.iterdir() if p.name[0] != ".") == left
-    call(tmp_path, place / "IEMOCAP" / "inference.py", "--checkpoints", out / "ECERC_MODEL.pkl")
+    call(tmp_path, project / "IEMOCAP" / "inference.py", "--checkpoints", out / "ECERC_MODEL.pkl")
 
 
-def test_a_variant_is_rebuilt_from_the_settings_beside_it(place, tmp_path):
+def test_a_variant_is_rebuilt_from_the_settings_beside_it(project, tmp_path):
     out = tmp_path / "out"
     variant = ["--modalities", "TA", "--without", "feature-gating", "cross-event-attention"]
-    call(place / "MELD", "train.py", *SMALL, "--seeds", 4, "--output", out, *variant)
-    done = call(place / "MELD", "inference.py", "--checkpoints", out)
+    call(project / "MELD", "train.py", *SMALL, "--seeds", 4, "--output", out, *variant)
+    done = call(project / "MELD", "inference.py", "--checkpoints", out)
     assert "Trained with modalities TA, which counts here (top of the script: TAV)." in done.stdout
     assert "without feature-gating cross-event-attention, which counts here (top of the script: none)." in done.stdout
     assert f"weighted F1 {pd.read_csv(out / 'results.csv').test_wf1[0]:.2f}" in done.stdout
     (out / "settings.yaml").unlink()
-    error = call(place / "MELD", "inference.py", "--checkpoints", out, status=2).stderr
+    error = call(project / "MELD", "inference.py", "--checkpoints", out, status=2).stderr
     assert "missing" in error
     assert "--modalities, --without" in error
-    again = call(place / "MELD", "inference.py", "--checkpoints", out, *SMALL[:6], *variant)
-    assert f"weighted F1 {pd.read_csv(out / 'results.csv').test_wf1[0]:.2f}" in again.stdout
+    second = call(project / "MELD", "inference.py", "--checkpoints", out, *SMALL[:6], *variant)
+    assert f"weighted F1 {pd.read_csv(out / 'results.csv').test_wf1[0]:.2f}" in second.stdout

@@ -12,25 +12,25 @@ from tests.commands.conftest import SMALL, call
 from tests.small import small_corpus, told
 
 
-def test_without_data_the_missing_files_are_listed(place, refused, tmp_path):
-    line = refused(place / "IEMOCAP", "train.py", "--data-dir", tmp_path)
+def test_without_data_the_missing_files_are_listed(project, refused, tmp_path):
+    line = refused(project / "IEMOCAP", "train.py", "--data-dir", tmp_path)
     for name in iemocap.FILES:
         assert name in line
     assert str(tmp_path / "iemocap") in line
     assert "drive.google.com" in line
     assert "--synthetic" in line
     assert (
-        refused(place / "IEMOCAP", "inference.py", "--data-dir", tmp_path).split(": ", 1)[1] == line.split(": ", 1)[1]
+        refused(project / "IEMOCAP", "inference.py", "--data-dir", tmp_path).split(": ", 1)[1] == line.split(": ", 1)[1]
     )
-    assert not (place / "IEMOCAP" / "runs").exists()
+    assert not (project / "IEMOCAP" / "runs").exists()
 
 
-def test_what_a_user_can_get_wrong(place, run, refused, tmp_path):
-    meld_folder = place / "MELD"
+def test_what_a_user_can_get_wrong(project, run, refused, tmp_path):
+    meld_folder = project / "MELD"
     assert "epochs: found 0; expected a whole number, at least 1; see --epochs" in refused(
         meld_folder, "train.py", "--epochs", "0"
     )
-    assert "--modality-order" in refused(place / "IEMOCAP", "train.py", "--modality-order", "aligned")
+    assert "--modality-order" in refused(project / "IEMOCAP", "train.py", "--modality-order", "aligned")
     assert "unrecognized arguments: --learning-rte" in refused(meld_folder, "train.py", "--learning-rte", "1")
     assert "device: found 'gpu'; expected auto, cpu, cuda, cuda:N or mps; see --device\n" in refused(
         meld_folder, "train.py", "--device", "gpu"
@@ -45,7 +45,7 @@ def test_what_a_user_can_get_wrong(place, run, refused, tmp_path):
     assert "takes the settings of the run; drop --epochs, --output, or train without --resume" in line
     assert "no run that could be resumed" in refused(meld_folder, "train.py", "--resume", tmp_path)
     checkpoint = run / "ECERC_MODEL.pkl"
-    assert "trained on MELD" in refused(place / "IEMOCAP", "inference.py", "--checkpoints", checkpoint)
+    assert "trained on MELD" in refused(project / "IEMOCAP", "inference.py", "--checkpoints", checkpoint)
     shutil.copy(checkpoint, tmp_path / "alone.pkl")
     assert "has shape" in refused(meld_folder, "inference.py", "--checkpoints", tmp_path / "alone.pkl")
     assert "expected ECERC_MODEL*.pkl, or a run's folder" in refused(
@@ -55,7 +55,7 @@ def test_what_a_user_can_get_wrong(place, run, refused, tmp_path):
         meld_folder, "inference.py", "--checkpoints", checkpoint, tmp_path
     )
     assert "found a folder" in refused(meld_folder, "inference.py", "--predictions", tmp_path)
-    assert "give the folder above" in refused(meld_folder, "train.py", "--data-dir", place / "data" / "meld")
+    assert "give the folder above" in refused(meld_folder, "train.py", "--data-dir", project / "data" / "meld")
     assert "stands twice" in refused(meld_folder, "inference.py", "--checkpoints", checkpoint, checkpoint)
     twice = [checkpoint, meld_folder / "runs" / ".." / "runs" / run.name / checkpoint.name]
     assert "stands twice" in refused(meld_folder, "inference.py", "--checkpoints", *twice)
@@ -65,9 +65,9 @@ def test_what_a_user_can_get_wrong(place, run, refused, tmp_path):
     assert (tmp_path / "taken.csv").read_text() == "mine"
     line = refused(meld_folder, "inference.py", "--checkpoints", checkpoint, "--predictions", tmp_path / "no" / "p.csv")
     assert "there is no folder" in line
-    assert "no checkpoints here" in refused(place / "IEMOCAP", "inference.py")
+    assert "no checkpoints here" in refused(project / "IEMOCAP", "inference.py")
     assert "no finished run on synthetic data" in refused(meld_folder, "inference.py", "--synthetic")
-    line = refused(meld_folder, "inference.py", "--checkpoints", place / "data" / "meld" / meld.FILE)
+    line = refused(meld_folder, "inference.py", "--checkpoints", project / "data" / "meld" / meld.FILE)
     assert f"{meld.FILE}: not a complete checkpoint of weights only" in line
     (tmp_path / "settings.yaml").write_text("[1, 2")
     assert "settings.yaml: not readable as YAML" in refused(
@@ -75,43 +75,43 @@ def test_what_a_user_can_get_wrong(place, run, refused, tmp_path):
     )
 
 
-def test_a_run_goes_on_with_its_own_dataset_only(place, run, refused, tmp_path):
+def test_a_run_goes_on_with_its_own_dataset_only(project, run, refused, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run" / "results.csv").unlink()
-    line = refused(place / "IEMOCAP", "train.py", "--resume", tmp_path / "run")
+    line = refused(project / "IEMOCAP", "train.py", "--resume", tmp_path / "run")
     assert "a run on MELD, not on IEMOCAP; use its script and --data-dir" in line
 
 
-def test_wrong_calls_end_in_status_2_for_the_shell_too(place):
-    done = call(place / "MELD", "train.py", "--epochs", "0", status=2)
+def test_wrong_calls_end_in_status_2_for_the_shell_too(project):
+    done = call(project / "MELD", "train.py", "--epochs", "0", status=2)
     assert done.stderr == "train.py: error: epochs: found 0; expected a whole number, at least 1; see --epochs\n"
 
 
-def test_a_foreign_settings_file_beside_a_checkpoint(place, run, ran, tmp_path):
+def test_a_foreign_settings_file_beside_a_checkpoint(project, run, ran, tmp_path):
     """Its classes are not needed on MELD; a value of another kind in their place is passed over."""
     shutil.copytree(run, tmp_path / "run")
     path = tmp_path / "run" / "settings.yaml"
     content = yaml.safe_load(path.read_text())
     path.write_text(yaml.safe_dump(content | {"data": ["no", "mapping"]}))
-    assert "weighted F1" in ran(place / "MELD", "inference.py", "--checkpoints", tmp_path / "run")
+    assert "weighted F1" in ran(project / "MELD", "inference.py", "--checkpoints", tmp_path / "run")
 
 
-def test_a_wrong_value_at_the_top_of_a_script(place, refused):
-    shutil.copytree(place / "MELD", place / "EDITED", ignore=shutil.ignore_patterns("runs"))
-    script = place / "EDITED" / "train.py"
+def test_a_wrong_value_at_the_top_of_a_script(project, refused):
+    shutil.copytree(project / "MELD", project / "EDITED", ignore=shutil.ignore_patterns("runs"))
+    script = project / "EDITED" / "train.py"
     script.write_text(script.read_text().replace("patience=20", "patiense=20"))
-    assert "no hyperparameter is called 'patiense'" in refused(place / "EDITED", "train.py")
-    shutil.rmtree(place / "EDITED")
+    assert "no hyperparameter is called 'patiense'" in refused(project / "EDITED", "train.py")
+    shutil.rmtree(project / "EDITED")
 
 
-def test_a_new_user_who_gets_every_step_wrong_once(place, run, refused, tmp_path, capsys):
+def test_a_new_user_who_gets_every_step_wrong_once(project, run, refused, tmp_path, capsys):
     """Each time the line says what is wrong, where, and what to do."""
 
     def says(line, *words):
         for word in words:
             assert word in line, line
 
-    scripts = place / "IEMOCAP"
+    scripts = project / "IEMOCAP"
     # no data
     says(
         refused(scripts, "train.py", "--data-dir", tmp_path / "none"),
@@ -124,12 +124,14 @@ def test_a_new_user_who_gets_every_step_wrong_once(place, run, refused, tmp_path
     )
     # half the data
     half = tmp_path / "half" / "iemocap"
-    shutil.copytree(place / "data" / "iemocap", half)
+    shutil.copytree(project / "data" / "iemocap", half)
     (half / iemocap.EVENT).unlink()
     line = refused(scripts, "train.py", "--data-dir", half.parent)
     says(line, f"{half}: missing {iemocap.EVENT};", "put them into that folder")
     # the wrong folder
-    says(refused(scripts, "train.py", "--data-dir", place / "data" / "iemocap"), "give the folder above, with iemocap/")
+    says(
+        refused(scripts, "train.py", "--data-dir", project / "data" / "iemocap"), "give the folder above, with iemocap/"
+    )
     # a wrong checkpoint
     (tmp_path / "page.pkl").write_text("<!DOCTYPE html><title>Sign in</title>")
     line = refused(scripts, "inference.py", "--checkpoints", tmp_path / "page.pkl")
@@ -147,7 +149,7 @@ def test_a_new_user_who_gets_every_step_wrong_once(place, run, refused, tmp_path
     content = list(pickle.loads(path.read_bytes()))
     content[1] = {i: [corpus.classes[c] for c in labels] for i, labels in content[1].items()}
     path.write_bytes(pickle.dumps(tuple(content), protocol=2))
-    line = refused(place / "MELD", "train.py", "--data-dir", tmp_path / "names")
+    line = refused(project / "MELD", "train.py", "--data-dir", tmp_path / "names")
     says(
         line,
         f"{path}: field 1 (emotion labels), dialogue 0: found the label",

@@ -23,16 +23,16 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def talks(tmp_path_factory):
     """What the example of docs/own-data.md leaves, run word by word in a copy of the project."""
-    place = tmp_path_factory.mktemp("place")
+    project = tmp_path_factory.mktemp("project")
     for name in ("common", "IEMOCAP", "MELD"):
-        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__", "runs", "*.pkl"))
+        shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__", "runs", "*.pkl"))
     section = (ROOT / "docs" / "own-data.md").read_text()
     (commands,) = re.findall(r"```sh\n(mkdir.*?)```", section, re.DOTALL)
     commands = f'export PATH="{Path(sys.executable).parent}:$PATH"\n{commands}'
-    done = subprocess.run(["bash", "-e", "-c", commands], cwd=place, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(["bash", "-e", "-c", commands], cwd=project, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "8 of 64 utterances have no label" in done.stdout
-    return place
+    return project
 
 
 def script(talks, *words, status=0):

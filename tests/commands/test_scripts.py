@@ -18,9 +18,9 @@ from tests.commands.conftest import SMALL, call
 from tests.small import small_corpus
 
 
-def test_train_then_inference(place, run, tmp_path):
+def test_train_then_inference(project, run, tmp_path):
     """inference.py finds the newest run, uses its settings, and arrives at the scores that training wrote down."""
-    done = call(place / "MELD", "inference.py", "--predictions", tmp_path / "all.csv")
+    done = call(project / "MELD", "inference.py", "--predictions", tmp_path / "all.csv")
     assert f"of the newest run with checkpoints, runs/{run.name} (3)" in done.stdout
     assert "Trained with empty_history strict, which counts here (top of the script: released)." in done.stdout
     results = pd.read_csv(run / "results.csv")
@@ -52,11 +52,11 @@ def test_train_then_inference(place, run, tmp_path):
     )
 
 
-def test_every_option_reaches_the_run(place, ran, tmp_path):
+def test_every_option_reaches_the_run(project, ran, tmp_path):
     """Also switched off, and the values of all others are those at the top of the script."""
     words = "--no-shuffle --evidence-dropout 0.25 --attention-dropout 0 --classifier-dropout 0.1 --class-weights train"
     words += " --modality-order aligned --labels sentiment --seeds 8 9 --batch-size 5"
-    ran(place / "MELD", "train.py", *SMALL, *words.split(), "--output", tmp_path / "run")
+    ran(project / "MELD", "train.py", *SMALL, *words.split(), "--output", tmp_path / "run")
     written = yaml.safe_load((tmp_path / "run" / "settings.yaml").read_text())
     expected = {
         "shuffle": False,
@@ -76,31 +76,31 @@ def test_every_option_reaches_the_run(place, ran, tmp_path):
     assert written["data"]["classes"] == ["neutral", "positive", "negative"]
     state = torch.load(tmp_path / "run" / "ECERC_MODEL_2.pkl", weights_only=True)
     assert state["smax_fc.bias"].shape == (3,)
-    printed = ran(place / "MELD", "inference.py", "--checkpoints", tmp_path / "run" / "ECERC_MODEL.pkl")
+    printed = ran(project / "MELD", "inference.py", "--checkpoints", tmp_path / "run" / "ECERC_MODEL.pkl")
     assert "F1 negative" in printed
 
 
-def test_initial_weights(place, ran, run, tmp_path):
+def test_initial_weights(project, ran, run, tmp_path):
     words = [*SMALL[:6], "--seeds", 1, "--epochs", 1, "--learning-rate", 1e-30, "--weight-decay", 0]
     start = run / "ECERC_MODEL.pkl"
-    ran(place / "MELD", "train.py", *words, "--initial-weights", start, "--output", tmp_path / "run")
+    ran(project / "MELD", "train.py", *words, "--initial-weights", start, "--output", tmp_path / "run")
     a, b = (torch.load(path, weights_only=True) for path in (start, tmp_path / "run" / "ECERC_MODEL.pkl"))
     assert all(torch.allclose(a[name], b[name], rtol=0, atol=1e-12) for name in a)
 
 
-def test_synthetic_needs_no_data(place, ran, tmp_path):
+def test_synthetic_needs_no_data(project, ran, tmp_path):
     words = ["--synthetic", "--seeds", 3, "--epochs", 1, "--batch-size", 16, "--data-dir", tmp_path]
-    ran(place / "IEMOCAP", "train.py", *words, "--output", tmp_path / "run")
+    ran(project / "IEMOCAP", "train.py", *words, "--output", tmp_path / "run")
     checkpoint = tmp_path / "run" / "ECERC_MODEL.pkl"
     assert "synthetic conversations" in ran(
-        place / "IEMOCAP", "inference.py", "--synthetic", "--checkpoints", checkpoint
+        project / "IEMOCAP", "inference.py", "--synthetic", "--checkpoints", checkpoint
     )
 
 
 @pytest.mark.parametrize("script", [f"{d}/{s}.py" for d in ("IEMOCAP", "MELD") for s in ("train", "inference")])
-def test_help_explains_every_option(place, ran, script):
-    text = " ".join(ran(place, script, "--help").split())
-    top = (place / script).read_text()
+def test_help_explains_every_option(project, ran, script):
+    text = " ".join(ran(project, script, "--help").split())
+    top = (project / script).read_text()
     for name in re.findall(r"^    (\w+)=", top, re.MULTILINE):
         assert re.search(rf"--{name.replace('_', '-')}\b", text), name
     for name in ("--data-dir", "--device", "--synthetic", "--overwrite"):
@@ -108,7 +108,7 @@ def test_help_explains_every_option(place, ran, script):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_ctrl_c(place, tmp_path, threads):
+def test_ctrl_c(project, tmp_path, threads):
     """What is there stays, and the status says what happened. On one core the first seed is finished, the second is
     not; on two cores both are under way.
     """
@@ -116,7 +116,7 @@ def test_ctrl_c(place, tmp_path, threads):
     words = [*SMALL[:6], "--epochs", 40, "--patience", 40, "--seeds", 0, 1, "--output", run]
     process = subprocess.Popen(
         [sys.executable, "train.py", *map(str, words)],
-        cwd=place / "MELD",
+        cwd=project / "MELD",
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": str(threads)},
@@ -135,12 +135,12 @@ def test_ctrl_c(place, tmp_path, threads):
     assert {0} <= set(pd.read_csv(run / "history.csv").seed) <= {0, 1}
     if finished:
         assert pd.read_csv(run / "results.csv").seed.tolist() == [0]
-    call(place / "MELD", "train.py", "--resume", run)
+    call(project / "MELD", "train.py", "--resume", run)
     assert pd.read_csv(run / "results.csv").seed.tolist() == [0, 1]
     assert pd.read_csv(run / "history.csv").epoch.tolist() == [*range(40)] * 2
 
 
-def test_a_loss_that_is_not_finite(place, inside, tmp_path, monkeypatch):
+def test_a_loss_that_is_not_finite(project, inside, tmp_path, monkeypatch):
     """The other seeds are kept and shown; the last line says which one, where."""
     loss = Trainer._loss
 
@@ -150,7 +150,7 @@ def test_a_loss_that_is_not_finite(place, inside, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Trainer, "_loss", spoiled)
     printed, status = inside(
-        place / "MELD", "train.py", *SMALL, "--seeds", 0, 1, "--output", tmp_path / "run", "--batch-size", 4
+        project / "MELD", "train.py", *SMALL, "--seeds", 0, 1, "--output", tmp_path / "run", "--batch-size", 4
     )
     assert status == 2
     assert printed.err.splitlines()[-1].startswith(

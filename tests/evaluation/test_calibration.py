@@ -29,8 +29,8 @@ def test_no_temperature_nearby_is_better():
 
 def test_scores_against_scikit_learn():
     log_prob, label = drawn(300, 1.0)
-    found = confidence_scores(log_prob, label)
-    assert found["nll"] == pytest.approx(log_loss(label, np.exp(log_prob), labels=range(4)))
+    result = confidence_scores(log_prob, label)
+    assert result["nll"] == pytest.approx(log_loss(label, np.exp(log_prob), labels=range(4)))
     binary = log_softmax(log_prob[:, :2], axis=1)
     label = label % 2  # scikit-learn's Brier score counts one of two classes, half of both
     expected = 2 * brier_score_loss(label, np.exp(binary[:, 1]))
@@ -41,24 +41,24 @@ def test_calibration_errors_by_hand():
     """Confidences 0.6 (right, wrong), 0.61 (right), 0.95 (wrong): bins (0.6, 0.667], (0.533, 0.6] and (0.933, 1]."""
     confidence = np.array([0.6, 0.6, 0.61, 0.95])
     log_prob = np.log(np.stack([confidence, 1 - confidence], 1))
-    found = confidence_scores(log_prob, np.array([0, 1, 0, 1]))
-    bins = {k: b for k, b in enumerate(found["bins"]) if b["count"]}
+    result = confidence_scores(log_prob, np.array([0, 1, 0, 1]))
+    bins = {k: b for k, b in enumerate(result["bins"]) if b["count"]}
     assert {k: b["count"] for k, b in bins.items()} == {8: 2, 9: 1, 14: 1}
     assert bins[8]["accuracy"] == 0.5
     assert bins[8]["confidence"] == pytest.approx(0.6)
-    assert found["ece"] == pytest.approx(100 * (2 * 0.1 + 0.39 + 0.95) / 4)
-    assert found["adaptive_ece"] == pytest.approx(100 * (0.4 + 0.6 + 0.39 + 0.95) / 4)  # one utterance a bin
-    assert found["bins"][0] | {"high": 0} == {"low": 0, "high": 0, "count": 0, "confidence": None, "accuracy": None}
+    assert result["ece"] == pytest.approx(100 * (2 * 0.1 + 0.39 + 0.95) / 4)
+    assert result["adaptive_ece"] == pytest.approx(100 * (0.4 + 0.6 + 0.39 + 0.95) / 4)  # one utterance a bin
+    assert result["bins"][0] | {"high": 0} == {"low": 0, "high": 0, "count": 0, "confidence": None, "accuracy": None}
 
 
 def test_errors_of_labels_that_probabilities_foretell_are_small():
     log_prob, label = drawn(50_000, 1.0)
-    found = confidence_scores(log_prob, label)
-    assert max(found["ece"], found["adaptive_ece"]) < 1
+    result = confidence_scores(log_prob, label)
+    assert max(result["ece"], result["adaptive_ece"]) < 1
     cold = confidence_scores(with_temperature(log_prob, 0.4), label)
     assert min(cold["ece"], cold["adaptive_ece"]) > 10
-    assert sum(b["count"] for b in found["bins"]) == 50_000
-    assert len(found["bins"]) == BINS
+    assert sum(b["count"] for b in result["bins"]) == 50_000
+    assert len(result["bins"]) == BINS
 
 
 def test_a_temperature_keeps_the_prediction():

@@ -92,8 +92,8 @@ def made_up(dialogues, checkpoints=3, classes=CLASSES, modalities=MODALITIES, ro
 def result(data, checkpoint, dialogue, turn):
     """What a checkpoint says of a turn, and its prediction (position in the classes)."""
     first = sum(len(d["turns"]) for d in data["dialogues"][:dialogue])
-    found = data["checkpoints"][checkpoint]["turns"][first + turn]
-    return found, int(np.argmax(found["probability"]))
+    output = data["checkpoints"][checkpoint]["turns"][first + turn]
+    return output, int(np.argmax(output["probability"]))
 
 
 def _turn(speaker, sentence, label):

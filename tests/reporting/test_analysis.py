@@ -23,27 +23,27 @@ def test_groups_by_hand(corpus):
     wrong = 1
     prediction = corpus.label.copy()
     prediction[wrong] = 0
-    found = {
+    result = {
         group["title"]: {row["name"]: (row["count"], row["accuracy"]) for row in group["rows"]}
         for group in groups(corpus, "test", prediction)
     }
-    assert found["position in the dialogue"] == {
+    assert result["position in the dialogue"] == {
         "turn 1": (2, 100),
         "turn 2": (2, 50),
         "turn 3": (1, 100),
         "turns 4 to 5": (1, 100),
     }
-    assert found["own history"] == {"none": (4, 75), "1": (1, 100), "2": (1, 100)}
-    assert found["history of others"] == {"none": (2, 100), "1": (4, 75)}
-    assert found["emotion shift"] == {"first turn": (4, 75), "same emotion": (1, 100), "other emotion": (1, 100)}
+    assert result["own history"] == {"none": (4, 75), "1": (1, 100), "2": (1, 100)}
+    assert result["history of others"] == {"none": (2, 100), "1": (4, 75)}
+    assert result["emotion shift"] == {"first turn": (4, 75), "same emotion": (1, 100), "other emotion": (1, 100)}
 
 
 def test_labels_that_are_not_known_do_not_count(corpus):
     corpus.label[2] = -1
-    found = {group["title"]: group["rows"] for group in groups(corpus, "test", np.zeros(6, int))}
-    assert [row["count"] for row in found["emotion shift"]] == [4]
-    assert [row["count"] for row in found["position in the dialogue"]] == [2, 2, 1, 1]
-    assert found["position in the dialogue"][2]["accuracy"] is None
+    result = {group["title"]: group["rows"] for group in groups(corpus, "test", np.zeros(6, int))}
+    assert [row["count"] for row in result["emotion shift"]] == [4]
+    assert [row["count"] for row in result["position in the dialogue"]] == [2, 2, 1, 1]
+    assert result["position in the dialogue"][2]["accuracy"] is None
 
 
 def test_scores_of_a_group_against_scikit_learn():
@@ -60,19 +60,19 @@ def test_a_checkpoint():
     corpus = random_corpus([5, 3, 1])
     network = small_network(corpus)
     explanation = explain(network, Batches(corpus, "test", 2, "cpu"))
-    found = checkpoint_analysis("A.pkl", corpus, "test", network.settings, explanation, 2.0, "validation")
-    assert [len(found["turns"]), len(found["attention"])] == [9, 3]
-    turn = found["turns"][7]
+    result = checkpoint_analysis("A.pkl", corpus, "test", network.settings, explanation, 2.0, "validation")
+    assert [len(result["turns"]), len(result["attention"])] == [9, 3]
+    turn = result["turns"][7]
     assert turn["probability"] == pytest.approx(np.exp(explanation.log_prob[7]), abs=1e-4)
     assert turn["route_drop"] == pytest.approx(explanation.route_drop[7], abs=1e-4)
-    assert found["gate_mean"]["audio"] == pytest.approx(explanation.gates[:, 1].mean())
-    agreement = {row["name"]: row["rho"] for row in found["agreement"]}
+    assert result["gate_mean"]["audio"] == pytest.approx(explanation.gates[:, 1].mean())
+    agreement = {row["name"]: row["rho"] for row in result["agreement"]}
     ranks = [rankdata(column) for column in (explanation.route_gates[:, 3], explanation.route_drop[:, 3])]
     assert agreement["cross_event"] == pytest.approx(np.corrcoef(*ranks)[0, 1])
-    assert found["attention"][0]["self_emotion"][0] is None
-    assert found["attention"][1]["self_event"][2] == [0, 0, 1]
-    assert found["per_class"][2]["support"] == (corpus.label == 2).sum()
-    assert found["calibration"]["after"]["nll"] != found["calibration"]["before"]["nll"]
+    assert result["attention"][0]["self_emotion"][0] is None
+    assert result["attention"][1]["self_event"][2] == [0, 0, 1]
+    assert result["per_class"][2]["support"] == (corpus.label == 2).sum()
+    assert result["calibration"]["after"]["nll"] != result["calibration"]["before"]["nll"]
     unfitted = checkpoint_analysis("A.pkl", corpus, "test", network.settings, explanation, None, "")
     assert unfitted["calibration"] is None
 
@@ -81,15 +81,15 @@ def test_gates_that_never_change_have_no_rank(corpus):
     flat, n = np.ones((6, 3)), np.full((6, 4), 0.5)
     explanation = Explanation(np.log(np.full((6, 3), 1 / 3)), flat, n, flat, n, [])
     network = small_network(corpus)
-    found = checkpoint_analysis("A", corpus, "test", network.settings, explanation, None, "")
-    assert [row["rho"] for row in found["agreement"]] == [None] * 7
+    result = checkpoint_analysis("A", corpus, "test", network.settings, explanation, None, "")
+    assert [row["rho"] for row in result["agreement"]] == [None] * 7
 
 
 def test_the_ensemble_by_hand():
     a = np.log([[0.9, 0.1], [0.45, 0.55]])
     b = np.log([[0.2, 0.8], [0.9, 0.1]])
-    found = ensemble_scores([a, b], np.array([0, 0]), ["x", "y"])
-    assert found["accuracy"] == 100
+    result = ensemble_scores([a, b], np.array([0, 0]), ["x", "y"])
+    assert result["accuracy"] == 100
     assert scores([0, 0], a.argmax(1), ["x", "y"])["accuracy"] == 50
 
 
@@ -104,9 +104,9 @@ def test_the_summary():
 
 
 def test_conversations(corpus):
-    found = conversations(corpus, "test")
-    assert [len(d["turns"]) for d in found] == [4, 2]
-    assert found[1] == {
+    result = conversations(corpus, "test")
+    assert [len(d["turns"]) for d in result] == [4, 2]
+    assert result[1] == {
         "id": "d1",
         "turns": [{"speaker": "s1", "sentence": "", "label": 1}, {"speaker": "s0", "sentence": "", "label": 1}],
     }

@@ -98,11 +98,11 @@ def test_turns_and_what_they_attended_to(data, open_page, checkpoint):
     turns, part = data["dialogues"][d]["turns"], data["checkpoints"][checkpoint]
     page.locator(".selected button").focus()
     for t, turn in enumerate(turns):
-        found, prediction = result(data, checkpoint, d, t)
+        output, prediction = result(data, checkpoint, d, t)
         button = page.locator(".selected button")
         badge = " ✗ wrong" if prediction != turn["label"] else ""
         label, predicted = data["classes"][turn["label"]], data["classes"][prediction]
-        verdict = f"label {label}, predicted {predicted} {100 * found['probability'][prediction]:.1f} %{badge}"
+        verdict = f"label {label}, predicted {predicted} {100 * output['probability'][prediction]:.1f} %{badge}"
         assert " ".join(button.inner_text().split()) == (
             f"{t + 1} · speaker {turn['speaker']} {turn['sentence']} {verdict}"
         )
@@ -122,18 +122,18 @@ def test_turns_and_what_they_attended_to(data, open_page, checkpoint):
             })"""
         )
         probability, evidence, feature = seen["tables"]
-        assert [row[2] for row in probability] == [number(100 * round(p, 3), 1) for p in found["probability"]]
+        assert [row[2] for row in probability] == [number(100 * round(p, 3), 1) for p in output["probability"]]
         names = [row[0] for row in probability]
         assert names[prediction] == predicted + (" (predicted)" if badge else " (label, predicted)")
         assert names[turn["label"]].startswith(f"{label} (label")
         for rows, keys, gates, drops in (
-            (evidence, data["modalities"], found["gates"], found["drop"]),
-            (feature, data["routes"], found["route_gates"], found["route_drop"]),
+            (evidence, data["modalities"], output["gates"], output["drop"]),
+            (feature, data["routes"], output["route_gates"], output["route_drop"]),
         ):
             for row, key, gate, drop in zip(rows, keys, gates, drops, strict=True):
                 assert row[0] == key.replace("_", " ")
                 assert [row[k] for k in (2, 3, 5)] == [number(x, 3) for x in (gate, part["gate_mean"][key], drop)]
-        drawn = [found["probability"], found["gates"], found["route_gates"]]
+        drawn = [output["probability"], output["gates"], output["route_gates"]]
         for values, expected in zip(seen["bars"], drawn, strict=True):
             np.testing.assert_allclose(values, expected, atol=1e-3)
         np.testing.assert_allclose(seen["ticks"], list(part["gate_mean"].values()), atol=1e-3)

@@ -66,28 +66,28 @@ def test_filters(data, open_page, filters):
 
 def test_address_and_back_button(data, open_page):
     page = open_page()
-    place = """() => [document.querySelector("#heading").innerText.split(":")[0],
+    position = """() => [document.querySelector("#heading").innerText.split(":")[0],
         document.querySelector(".selected .who")?.innerText ?? null]"""
-    began = page.evaluate(place)
+    began = page.evaluate(position)
     error = tables(page, "errors")[0][1]  # nothing was asked for: the most confident error is shown
     assert error[0] == f"{began[0].removeprefix('Conversation ')}, turn {began[1].split()[0]}"
     ids = [dialogue["id"] for dialogue in data["dialogues"]]
     page.click(f"#list a >> text='{ids[3]}'")
-    assert page.evaluate(place) == [f"Conversation {ids[3]}", None]
+    assert page.evaluate(position) == [f"Conversation {ids[3]}", None]
     assert page.locator("#list [aria-current=true] b").inner_text() == ids[3]
     page.click(f"#list a >> text='{ids[4]}'")
     page.click(".turn >> nth=6 >> button")
     assert parse_qs(page.evaluate("location.hash.slice(1)")) == {"dialogue": [ids[4]], "turn": ["7"]}
     for expected in ([f"Conversation {ids[4]}", None], [f"Conversation {ids[3]}", None], began):
         page.go_back()
-        page.wait_for_function(f"shown => JSON.stringify(({place})()) === JSON.stringify(shown)", arg=expected)
+        page.wait_for_function(f"shown => JSON.stringify(({position})()) === JSON.stringify(shown)", arg=expected)
     page.evaluate("location.hash = '#dialogue=nobody&turn=1'")
     page.evaluate("location.hash = '#scores'")
-    assert page.evaluate(place) == began
+    assert page.evaluate(position) == began
     page.click(".errors a:visible >> nth=5")
     page.wait_for_function("document.activeElement.closest('.selected')")
     dialogue, turn = page.locator(".errors a:visible >> nth=5").inner_text().split(", turn ")
-    heading, who = page.evaluate(place)
+    heading, who = page.evaluate(position)
     assert [heading, who.split()[0]] == [f"Conversation {dialogue}", turn]
     again = open_page(f"#dialogue={ids[4]}&turn=18&checkpoint=2")
     assert again.evaluate("document.querySelector('#checkpoint').selectedIndex") == 1

@@ -9,10 +9,10 @@ from common.reporting.paper import paper_systems, paper_variants
 def test_numbers_are_the_printed_ones():
     printed = yaml.safe_load((Path(__file__).parent / "paper_results.yaml").read_text())
     for dataset, systems in printed["main"].items():
-        found = paper_systems(dataset)
-        assert list(found) == list(systems)
+        read = paper_systems(dataset)
+        assert list(read) == list(systems)
         for name, row in systems.items():
-            assert found[name] == {"f1": row["classes"], "wf1": row["wf1"], "accuracy": row["acc"]}
+            assert read[name] == {"f1": row["classes"], "wf1": row["wf1"], "accuracy": row["acc"]}
     rows = printed["components"] | printed["modalities"]
     rows = {"full" if name == "TAV" else name.replace("_", "-"): values for name, values in rows.items()}
     rows["own-modality-gate"] = printed["evidence_gate_inputs"]["own_modality"]

@@ -47,6 +47,6 @@ def test_the_papers_scores_belong_to_the_released_test_split_only():
     corpus.label[corpus.rows("test")] = np.repeat(np.arange(6), counts)
     assert paper_scores(corpus, "test") == (paper_systems("IEMOCAP")["ECERC"], "")
     corpus.features["audio"][:] = 0
-    found, reason = paper_scores(corpus, "test")
-    assert found is None
+    printed, reason = paper_scores(corpus, "test")
+    assert printed is None
     assert "audio features are blank" in reason
