@@ -14,21 +14,14 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from benchmarks import conversations, plain
-from benchmarks.bound import floating_point_operations, matrix_rate
+from benchmarks.epochs import measure_epochs, settings_of, spread
 from common.batching.batches import Batches
 from common.commands.benchmark import PARTS, add_arguments
 from common.data import DATASETS
 from common.data.load import load_corpus
 from common.environment import choose_device, describe, keep_memory
 from common.evaluation.evaluate import evaluate
-from common.evaluation.metrics import scores
-from common.settings import TrainingSettings
-from common.training.fit import Trainer
-from common.training.loss import class_weights
 from common.training.run import build_network
 from tests.small import random_corpus
 
@@ -36,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
+    """Measure as the command line says."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     add_arguments(parser)
     parser.add_argument("--inner", nargs="+", help=argparse.SUPPRESS)  # one measurement in a process of its own
@@ -50,7 +44,7 @@ def measure_all(arguments: argparse.Namespace) -> None:
     """Measure as the `arguments` of `common.commands.benchmark` say."""
     with tempfile.TemporaryDirectory() as folder:
         folder = arguments.data_dir or Path(folder)
-        found = {"machine": describe(), "device": str(choose_device(arguments.device)), "threads": arguments.threads}
+        rows = {"machine": describe(), "device": str(choose_device(arguments.device)), "threads": arguments.threads}
         for dataset in arguments.dataset:
             module = DATASETS[dataset]
             if not all((folder / module.FOLDER / name).is_file() for name in module.FILES):
@@ -58,14 +52,10 @@ def measure_all(arguments: argparse.Namespace) -> None:
             for part in PARTS:
                 if part in arguments.parts:
                     measure = {"load": _load, "epoch": _epoch, "length": _length, "run": _run}[part]
-                    found[f"{dataset} {part}"] = measure(dataset, folder, arguments)
-                    _show(f"{dataset} {part}", found[f"{dataset} {part}"])
+                    rows[f"{dataset} {part}"] = measure(dataset, folder, arguments)
+                    _show(f"{dataset} {part}", rows[f"{dataset} {part}"])
     if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=1) + "\n")
-
-
-def _spread(seconds):
-    return {"median": float(np.median(seconds)), "least": min(seconds), "most": max(seconds), "n": len(seconds)}
+        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 def _show(title, rows):
@@ -112,102 +102,15 @@ def _load(dataset, folder, arguments):
         ("load", "from cache", arguments.repetitions),
         ("plain", "plain reading", 2),
     ):
-        found = []
+        runs = []
         for _ in range(n):
             if name == "first reading":
                 cache.unlink(missing_ok=True)
-            found.append(_apart(kind, dataset, folder))
-        rows[f"{name}, s"] = _spread([f["seconds"] for f in found])
-        rows[f"{name}, peak GB"] = max(f["peak GB"] for f in found)
-    rows["of which Python and PyTorch, GB"] = found[0]["before GB"]
+            runs.append(_apart(kind, dataset, folder))
+        rows[f"{name}, s"] = spread([f["seconds"] for f in runs])
+        rows[f"{name}, peak GB"] = max(f["peak GB"] for f in runs)
+    rows["of which Python and PyTorch, GB"] = runs[0]["before GB"]
     return rows
-
-
-def _settings(dataset, **changes):
-    recipe = plain.RECIPE[dataset]
-    rates = dict(zip(("evidence_dropout", "attention_dropout", "classifier_dropout"), recipe["rates"], strict=True))
-    return TrainingSettings(
-        positions=recipe["positions"],
-        modality_order="released" if dataset == "MELD" else "aligned",
-        batch_size=recipe["batch"],
-        learning_rate=recipe["lr"],
-        focal_gamma=float(recipe["gamma"]),
-        class_weights="released" if dataset == "IEMOCAP" else "none",
-        epochs=10**6,
-        patience=10**6,
-        **rates,
-        **changes,
-    )
-
-
-def _epoch(dataset, folder, arguments):
-    device, threads = choose_device(arguments.device), torch.get_num_threads()
-    torch.set_num_threads(arguments.threads)
-    keep_memory()
-    rates = matrix_rate(device)
-    rows = {f"matrix products, {name}, GFLOP/s": rate / 1e9 for name, rate in rates.items()}
-    corpus, _ = load_corpus(dataset, folder)
-    splits = plain.load(dataset, folder)
-    for rule in ("released", "strict"):
-        settings = _settings(dataset, empty_history=rule)
-        network = build_network(settings, corpus).to(device)
-        network.dropout.seed(0, device)
-        fixed = device.type == "cuda"
-        train, valid, test = (
-            Batches(corpus, s, settings.batch_size, device, g, shapes="fixed" if fixed else shapes)
-            for s, g, shapes in (
-                ("train", torch.Generator().manual_seed(0), "rounded"),
-                ("valid", None, "exact"),
-                ("test", None, "exact"),
-            )
-        )
-        weight = class_weights(settings, corpus)
-        weight = weight if weight is None else weight.to(device)
-        trainer = Trainer(network, train, valid, settings, weight)
-        other = plain.build(dataset, strict=rule == "strict").to(device)
-        optimizer = plain.adam(dataset, other)
-
-        def ours_evaluates(network=network, test=test):
-            log_prob = evaluate(network, test)
-            scores(test.label, log_prob.argmax(1), corpus.classes)
-
-        def plain_trains(other=other, optimizer=optimizer):
-            plain.passed(dataset, other, splits["train"], optimizer, device)
-            plain.passed(dataset, other, splits["valid"], None, device)
-
-        def plain_evaluates(other=other):
-            plain.passed(dataset, other, splits["test"], None, device)
-
-        exact = [Batches(corpus, s, settings.batch_size, "cpu") for s in ("train", "valid", "test")]
-        flops = [
-            floating_point_operations(batches, corpus.widths, len(corpus.classes), settings, k == 0)
-            for k, batches in enumerate(exact)
-        ]
-        works = (
-            ("training epoch and validation", trainer.run_epoch, plain_trains, flops[0] + flops[1]),
-            ("evaluation of test", ours_evaluates, plain_evaluates, flops[2]),
-        )
-        for name, ours, theirs, needed in works:
-            pairs = [(_timed(theirs), _timed(ours)) for _ in range(arguments.repetitions + 1)][1:]  # the first warms up
-            rows[f"{rule}: {name}, s"] = _spread([b for _, b in pairs])
-            rows[f"{rule}: {name}, plain, s"] = _spread([a for a, _ in pairs])
-            rows[f"{rule}: {name}, plain / ours"] = _spread([a / b for a, b in pairs])
-            rows[f"{rule}: {name}, necessary GFLOP"] = needed / 1e9
-            median = rows[f"{rule}: {name}, s"]["median"]
-            rows[f"{rule}: {name}, bound, s"] = needed / max(rates.values())
-            rows[f"{rule}: {name}, share of the matrix rate"] = needed / max(rates.values()) / median
-    if device.type == "cuda":
-        rows["peak GPU memory, GB"] = torch.cuda.max_memory_allocated(device) / 1e9
-    torch.set_num_threads(threads)
-    return rows
-
-
-def _timed(work):
-    start = time.perf_counter()
-    work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def _classify(dataset, length, device):
@@ -215,16 +118,20 @@ def _classify(dataset, length, device):
     keep_memory()
     corpus = random_corpus([length], widths=conversations.WIDTHS[dataset])
     device = choose_device(device)
-    network = build_network(_settings(dataset), corpus).to(device)
+    network = build_network(settings_of(dataset), corpus).to(device)
     evaluate(network, Batches(corpus, "test", 1, device))
+
+
+def _epoch(dataset, folder, arguments):
+    return measure_epochs(dataset, folder, arguments.repetitions, arguments.threads, arguments.device)
 
 
 def _length(dataset, folder, arguments):
     rows = {}
     for length in (100, 1000, 10_000):
-        found = _apart("classify", dataset, length, arguments.device, OMP_NUM_THREADS=str(arguments.threads))
-        rows[f"one conversation of {length} utterances, s"] = found["seconds"]
-        rows[f"one conversation of {length} utterances, peak GB"] = found["peak GB"]
+        run = _apart("classify", dataset, length, arguments.device, OMP_NUM_THREADS=str(arguments.threads))
+        rows[f"one conversation of {length} utterances, s"] = run["seconds"]
+        rows[f"one conversation of {length} utterances, peak GB"] = run["peak GB"]
     return rows
 
 
@@ -251,9 +158,9 @@ def _run(dataset, folder, arguments):
     title = f"three seeds of {arguments.epochs} epochs"
     ratios = [a / b for a, b in zip(seconds["plain"], seconds["ours"], strict=True)]
     return {
-        f"{title}, s": _spread(seconds["ours"]),
-        f"{title}, plain, s": _spread(seconds["plain"]),
-        f"{title}, plain / ours": _spread(ratios),
+        f"{title}, s": spread(seconds["ours"]),
+        f"{title}, plain, s": spread(seconds["plain"]),
+        f"{title}, plain / ours": spread(ratios),
         f"{title}, peak GB": peak["ours"],
         f"{title}, plain, peak GB": peak["plain"],
     }
