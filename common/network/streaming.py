@@ -10,6 +10,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, fields
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -47,14 +48,6 @@ class _Conversation:
         numbers = dict(self.numbers)
         new = [numbers.setdefault(name, len(numbers)) for name in speakers]
         return _Conversation(numbers, np.append(self.speaker, new), np.append(self.row, row))
-
-
-@dataclass(frozen=True)
-class _Turns:
-    """What the network asks of a Packing, for new utterances: `rows` N, `position` (N,) in the position table."""
-
-    rows: int
-    position: Tensor
 
 
 class Live:
@@ -118,8 +111,8 @@ class Live:
             now[name] = before.extended([names[i] for i in at], rows[at])
 
         network, count = self.network, torch.arange(len(ids), device=self._device)
-        turn = cast(Packing, _Turns(len(ids), count))  # all that the network asks of a Packing, given masks
-        batch = Batch(features, label=count, speaker=count, rows=count, packing=turn)  # the network asks for features
+        packing = cast(Packing, SimpleNamespace(rows=len(ids), position=count))  # given masks, no more is asked of it
+        batch = Batch(features, label=count, speaker=count, rows=count, packing=packing)
         table = None
         if network.settings.positions:
             table = sinusoid(torch.from_numpy(position), network.evidence_width, network.position_columns)
