@@ -10,6 +10,7 @@ import argparse
 import pickle
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from common.release.published import WIDTHS
 from common.settings import NetworkSettings
 
 # dropout of evidence, attention blocks and classifier; batch, learning rate, epochs, γ
-RECIPE = {
+RECIPE: dict[str, dict[str, Any]] = {
     "IEMOCAP": {"rates": (0.5, 0.1, 0.5), "batch": 64, "lr": 1e-4, "epochs": 200, "gamma": 0},
     "MELD": {"rates": (0.0, 0.1, 0.2), "batch": 32, "lr": 1e-5, "epochs": 40, "gamma": 1},
 }

@@ -14,6 +14,7 @@ from common.data.meld import CLASSES
 from common.errors import InputError
 from common.experiments.variants import TABLES, VARIANTS
 from common.network import streaming
+from common.network.attention import AttentionLayer
 from common.network.ecerc import ECERC
 from common.network.streaming import Live
 from common.release.checkpoint import save_released
@@ -97,7 +98,7 @@ def test_a_step_is_linear_in_what_came_before(monkeypatch):
     bias_of = streaming.bias_of
     monkeypatch.setattr(streaming, "bias_of", counted)
     for module in net.modules():
-        if isinstance(module, streaming.AttentionLayer):
+        if isinstance(module, AttentionLayer):
             module.register_forward_hook(lambda module, given, found: rows.append(len(found)))
     live = Live(net)
     for n in (10, 100, 999):
