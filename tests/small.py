@@ -43,7 +43,7 @@ def random_corpus(lengths, speakers=3, classes=4, seed=0, widths=WIDTHS):
     )
 
 
-def told(main, capsys):
+def result_of(main, capsys):
     """What the command `main`, called in this process, prints, and its exit status."""
     status = 0
     try:

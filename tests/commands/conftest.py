@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from common.data import iemocap, meld
-from tests.small import small_corpus, told
+from tests.small import result_of, small_corpus
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--hidden-width", "8", "--heads", "2", "--head-width", "4", "--epochs", "2", "--learning-rate", "0.01"]
@@ -41,7 +41,7 @@ def inside(project, monkeypatch, capsys):
         monkeypatch.chdir(folder)
         monkeypatch.setattr(sys, "argv", [script, "--data-dir", str(project / "data"), *map(str, words)])
         monkeypatch.setattr(sys, "path", [*sys.path])
-        return told(lambda: runpy.run_path(script, run_name="__main__"), capsys)
+        return result_of(lambda: runpy.run_path(script, run_name="__main__"), capsys)
 
     return inside
 

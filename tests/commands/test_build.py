@@ -5,7 +5,7 @@ from common.__main__ import main
 from common.data import cache, own
 from common.data.own import build_corpus, read_own, write_own
 from common.errors import InputError
-from tests.small import same, told
+from tests.small import result_of, same
 
 ROWS = """dialogue,utterance,speaker,label,split,sentence
 b,2,Ann,glad,valid,two
@@ -159,10 +159,10 @@ def test_wrong_choices(files):
 
 def test_the_command(files, capsys):
     words = ["--utterances", files / "u.csv", "--audio", files / "audio.npy", "--output", files / "talks"]
-    printed, status = told(lambda: main(["build", *map(str, words)]), capsys)
+    printed, status = result_of(lambda: main(["build", *map(str, words)]), capsys)
     assert ("1 utterances without label" in printed.out, status) == (True, 0)
     assert read_own(files / "talks").name == "talks"
-    printed, status = told(lambda: main(["build", *map(str, [*words, "--name", "IEMOCAP"])]), capsys)
+    printed, status = result_of(lambda: main(["build", *map(str, [*words, "--name", "IEMOCAP"])]), capsys)
     line = "build: error: IEMOCAP: is the name of a released dataset; choose another; see --name\n"
     assert (printed.err, status) == (line, 2)
 

@@ -7,7 +7,7 @@ from common.data import meld
 from common.network.explain import explain
 from common.release.checkpoint import save_released
 from common.reporting import figures
-from tests.small import small_corpus, small_network, told
+from tests.small import result_of, small_corpus, small_network
 
 SMALL = ["--hidden-width", "8", "--heads", "2", "--head-width", "4"]
 
@@ -30,7 +30,7 @@ def called(files, capsys):
     def called(*words):
         folder = files[0]
         words = ["--dataset", "MELD", "--data-dir", folder, "--checkpoint", folder / "some.pkl", *words, *SMALL]
-        printed, status = told(lambda: main(["case-study", *map(str, words)]), capsys)
+        printed, status = result_of(lambda: main(["case-study", *map(str, words)]), capsys)
         return printed.err, status
 
     return called
@@ -84,6 +84,6 @@ def test_wrong_words_and_files_that_exist(called, tmp_path):
 
 def test_a_hyperparameter_that_the_dataset_does_not_have(capsys):
     words = ["case-study", "--dataset", "IEMOCAP", "--dialogue", "Ses01F_impro01", "--utterance", "1"]
-    printed, status = told(lambda: main([*words, "--labels", "sentiment"]), capsys)
+    printed, status = result_of(lambda: main([*words, "--labels", "sentiment"]), capsys)
     line = "case-study: error: labels: not for IEMOCAP; its inference.py has no such value; see --labels\n"
     assert (printed.err, status) == (line, 2)

@@ -14,7 +14,7 @@ import pytest
 from common.__main__ import COMMANDS, main
 from common.commands.parser import OneLineParser, run_command
 from common.errors import InputError
-from tests.small import told
+from tests.small import result_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SLOW = ("torch", "pandas", "scipy", "sklearn", "matplotlib", "joblib", "jinja2")  # packages that take long to import
@@ -36,7 +36,7 @@ def test_help_imports_nothing_that_takes_long(words):
 
 def test_the_list_has_a_line_for_each_command(capsys):
     for words in ([], ["--help"], ["-h"]):
-        printed, status = told(lambda words=words: main(words), capsys)
+        printed, status = result_of(lambda words=words: main(words), capsys)
         assert status == 0
         lines = printed.out.splitlines()[2:]
         assert [line.split()[0] for line in lines] == list(COMMANDS)
@@ -44,14 +44,14 @@ def test_the_list_has_a_line_for_each_command(capsys):
 
 
 def test_a_name_that_is_no_command(capsys):
-    printed, status = told(lambda: main(["obtian", "MELD"]), capsys)
+    printed, status = result_of(lambda: main(["obtian", "MELD"]), capsys)
     assert status == 2
     assert re.fullmatch(r"python -m common: error: no command 'obtian'; expected one of obtain, .*\n", printed.err)
 
 
 def test_every_command_explains_itself(capsys):
     for name in COMMANDS:
-        printed, status = told(lambda name=name: main([name, "--help"]), capsys)
+        printed, status = result_of(lambda name=name: main([name, "--help"]), capsys)
         module = importlib.import_module(f"common.commands.{name.replace('-', '_')}")
         assert status == 0
         assert printed.out.startswith(f"usage: python -m common {name} ")
@@ -59,7 +59,7 @@ def test_every_command_explains_itself(capsys):
 
 
 def test_a_wrong_option_ends_in_one_line(capsys):
-    printed, status = told(lambda: main(["synthetic", "somewhere", "--sead", "1"]), capsys)
+    printed, status = result_of(lambda: main(["synthetic", "somewhere", "--sead", "1"]), capsys)
     assert (printed.err, status) == ("synthetic: error: unrecognized arguments: --sead 1; see --help\n", 2)
 
 
@@ -72,7 +72,7 @@ def ends(capsys, error, *options):
     def run(arguments: argparse.Namespace) -> None:
         raise error
 
-    printed, status = told(lambda: run_command(parser, run, "some", []), capsys)
+    printed, status = result_of(lambda: run_command(parser, run, "some", []), capsys)
     return printed.err, status
 
 

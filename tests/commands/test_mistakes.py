@@ -9,7 +9,7 @@ import yaml
 from common.__main__ import main
 from common.data import iemocap, meld
 from tests.commands.conftest import SMALL, call
-from tests.small import small_corpus, told
+from tests.small import result_of, small_corpus
 
 
 def test_without_data_the_missing_files_are_listed(project, refused, tmp_path):
@@ -159,7 +159,7 @@ def test_a_new_user_who_gets_every_step_wrong_once(project, run, refused, tmp_pa
     (tmp_path / "u.csv").write_text("dialogue,utterance,speaker,label,split\na,1,Ann,calm,train\na,2,Bo,calm,train\n")
     np.save(tmp_path / "audio.npy", np.zeros((1, 3)))
     words = ["--utterances", tmp_path / "u.csv", "--audio", tmp_path / "audio.npy", "--output", tmp_path / "own"]
-    printed, status = told(lambda: main(["build", *map(str, words)]), capsys)
+    printed, status = result_of(lambda: main(["build", *map(str, words)]), capsys)
     assert status == 2
     says(
         printed.err,

@@ -9,7 +9,7 @@ from common.data import iemocap, meld
 from common.data.corpus import from_dialogues
 from common.data.synthetic import CAUSES, synthetic_corpus
 from common.settings import TrainingSettings
-from tests.small import right_after_training, same, small_corpus, told
+from tests.small import result_of, right_after_training, same, small_corpus
 
 
 def test_the_same_seed_gives_the_same_corpus():
@@ -47,11 +47,11 @@ def test_only_the_causes_asked_for_are_planted():
 
 def test_written_from_the_command_line(tmp_path, capsys):
     words = "--dialogues 9 1 3 --turns 2 6 --text-width 12 --event-width 10 --audio-width 7 --visual-width 5"
-    printed, status = told(lambda: main(["synthetic", str(tmp_path), *words.split()]), capsys)
+    printed, status = result_of(lambda: main(["synthetic", str(tmp_path), *words.split()]), capsys)
     assert ("wrote" in printed.out, status) == (True, 0)
     for module in (iemocap, meld):
         assert same(module.read(tmp_path / module.FOLDER), small_corpus(module.NAME))
-    printed, status = told(lambda: main(["synthetic", str(tmp_path), "--turns", "0", "4"]), capsys)
+    printed, status = result_of(lambda: main(["synthetic", str(tmp_path), "--turns", "0", "4"]), capsys)
     assert ("--turns: found" in printed.err, status) == (True, 2)
 
 

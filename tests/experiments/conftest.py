@@ -10,7 +10,7 @@ import pytest
 from common.__main__ import main
 from common.data import meld
 from common.data.synthetic import synthetic_corpus
-from tests.small import told
+from tests.small import result_of
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = ["MELD/full/seed_1", "MELD/own-modality-gate/seed_1", "MELD/full/seed_2", "MELD/own-modality-gate/seed_2"]
@@ -32,7 +32,7 @@ def refused(capsys):
     """The line with which `python -m common experiments` refuses these words; called in this process."""
 
     def refused(*words):
-        printed, status = told(lambda: main(["experiments", *map(str, words)]), capsys)
+        printed, status = result_of(lambda: main(["experiments", *map(str, words)]), capsys)
         assert (printed.err.count("\n"), status) == (1, 2)
         return printed.err.rstrip("\n")
 

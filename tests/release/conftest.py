@@ -7,7 +7,7 @@ from common.__main__ import main
 from common.data import iemocap
 from common.release.published import CHECKPOINTS, DRIVE_IDS
 from tests.release.server import Server, redirect
-from tests.small import small_corpus, told
+from tests.small import result_of, small_corpus
 
 
 @pytest.fixture
@@ -41,6 +41,6 @@ def command(tmp_path, capsys):
 
     def command(*words):
         folders = ["--data-dir", str(tmp_path / "data"), "--checkpoint-dir", str(tmp_path)]
-        return told(lambda: main(["obtain", *words, *folders]), capsys)
+        return result_of(lambda: main(["obtain", *words, *folders]), capsys)
 
     return command

@@ -16,7 +16,7 @@ from common.release import obtain
 from common.release.published import CHECKPOINTS, DRIVE_IDS
 from common.settings import DEFAULT_DATA
 from tests.release.server import POINTER, complete, hub_file
-from tests.small import same, told
+from tests.small import result_of, same
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -170,6 +170,6 @@ def test_a_file_changed_since_it_was_obtained_is_named(offered, command, tmp_pat
     [(["FOO"], "invalid choice: 'FOO'"), ([], "the following arguments are required: datasets")],
 )
 def test_wrong_options(capsys, words, expected):
-    printed, status = told(lambda: main(["obtain", *words]), capsys)
+    printed, status = result_of(lambda: main(["obtain", *words]), capsys)
     assert status == 2
     assert expected in printed.err

@@ -14,7 +14,7 @@ from common.release import published, verify
 from common.release.obtain import MANIFEST
 from tests.data.test_readers import rewrite
 from tests.release.server import POINTER
-from tests.small import WIDTHS, small_corpus, told
+from tests.small import WIDTHS, result_of, small_corpus
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def command(capsys):
     """Run the command in this process; returns what it printed, and its status."""
 
     def command(*words):
-        return told(lambda: main(["verify", *map(str, words)]), capsys)
+        return result_of(lambda: main(["verify", *map(str, words)]), capsys)
 
     return command
 
