@@ -113,15 +113,8 @@ def test_a_new_user_who_gets_every_step_wrong_once(project, run, refused, tmp_pa
 
     scripts = project / "IEMOCAP"
     # no data
-    says(
-        refused(scripts, "train.py", "--data-dir", tmp_path / "none"),
-        *(
-            f"{tmp_path / 'none' / 'iemocap'}: missing",
-            *iemocap.FILES,
-            "python -m common obtain",
-            "--synthetic",
-        ),
-    )
+    line = refused(scripts, "train.py", "--data-dir", tmp_path / "none")
+    says(line, f"{tmp_path / 'none' / 'iemocap'}: missing", *iemocap.FILES, "python -m common obtain", "--synthetic")
     # half the data
     half = tmp_path / "half" / "iemocap"
     shutil.copytree(project / "data" / "iemocap", half)
@@ -129,9 +122,8 @@ def test_a_new_user_who_gets_every_step_wrong_once(project, run, refused, tmp_pa
     line = refused(scripts, "train.py", "--data-dir", half.parent)
     says(line, f"{half}: missing {iemocap.EVENT};", "put them into that folder")
     # the wrong folder
-    says(
-        refused(scripts, "train.py", "--data-dir", project / "data" / "iemocap"), "give the folder above, with iemocap/"
-    )
+    line = refused(scripts, "train.py", "--data-dir", project / "data" / "iemocap")
+    says(line, "give the folder above, with iemocap/")
     # a wrong checkpoint
     (tmp_path / "page.pkl").write_text("<!DOCTYPE html><title>Sign in</title>")
     line = refused(scripts, "inference.py", "--checkpoints", tmp_path / "page.pkl")

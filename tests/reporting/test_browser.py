@@ -90,6 +90,21 @@ def test_reliability_diagrams(data, open_page):
         np.testing.assert_allclose(1 - np.array(confidence) / 230, [b["confidence"] for b in filled], atol=3e-4)
 
 
+SELECTED = """() => ({
+    tables: [...document.querySelectorAll(".selected .details table")]
+        .map(table => [...table.tBodies[0].rows].map(row => [...row.cells].map(cell => cell.innerText))),
+    bars: [...document.querySelectorAll(".selected .minis svg")].map(svg =>
+        [...svg.querySelectorAll(".fill")].map(e => +e.getAttribute("width") / 100)),
+    ticks: [...document.querySelectorAll(".selected .minis .tick")]
+        .map(e => (+e.getAttribute("x") + 1) / 100),
+    words: [...document.querySelectorAll(".selected dd")].map(e => e.innerText),
+    links: [...document.querySelectorAll(".turn")].map(turn => [...turn.querySelectorAll(".lanes > span")]
+        .map(lane => lane.innerText)),
+    lines: [...document.querySelectorAll(".turn")].map(turn => [...turn.querySelectorAll(".lanes > span")]
+        .map(lane => lane.className)),
+})"""  # what a selected turn shows, and its links
+
+
 @pytest.mark.parametrize("checkpoint", [0, 1])
 def test_turns_and_what_they_attended_to(data, open_page, checkpoint):
     """Every turn of a dialogue, selected one after the other by the arrow key: texts, numbers, bars and links."""
@@ -106,21 +121,7 @@ def test_turns_and_what_they_attended_to(data, open_page, checkpoint):
         assert " ".join(button.inner_text().split()) == (
             f"{t + 1} · speaker {turn['speaker']} {turn['sentence']} {verdict}"
         )
-        seen = page.evaluate(
-            """() => ({
-                tables: [...document.querySelectorAll(".selected .details table")]
-                    .map(table => [...table.tBodies[0].rows].map(row => [...row.cells].map(cell => cell.innerText))),
-                bars: [...document.querySelectorAll(".selected .minis svg")].map(svg =>
-                    [...svg.querySelectorAll(".fill")].map(e => +e.getAttribute("width") / 100)),
-                ticks: [...document.querySelectorAll(".selected .minis .tick")]
-                    .map(e => (+e.getAttribute("x") + 1) / 100),
-                words: [...document.querySelectorAll(".selected dd")].map(e => e.innerText),
-                links: [...document.querySelectorAll(".turn")].map(turn => [...turn.querySelectorAll(".lanes > span")]
-                    .map(lane => lane.innerText)),
-                lines: [...document.querySelectorAll(".turn")].map(turn => [...turn.querySelectorAll(".lanes > span")]
-                    .map(lane => lane.className)),
-            })"""
-        )
+        seen = page.evaluate(SELECTED)
         probability, evidence, feature = seen["tables"]
         assert [row[2] for row in probability] == [number(100 * round(p, 3), 1) for p in output["probability"]]
         names = [row[0] for row in probability]
