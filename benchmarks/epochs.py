@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,7 +50,7 @@ def measure_epochs(dataset: str, folder: str, repetitions: int, threads: int, de
     torch.set_num_threads(threads)
     keep_memory()
     rates = matrix_rate(device)
-    rows = {f"matrix products, {name}, GFLOP/s": rate / 1e9 for name, rate in rates.items()}
+    rows: dict[str, Any] = {f"matrix products, {name}, GFLOP/s": rate / 1e9 for name, rate in rates.items()}
     corpus, _ = load_corpus(dataset, folder)
     splits = plain.load(dataset, folder)
     for rule in ("released", "strict"):
