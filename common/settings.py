@@ -15,8 +15,8 @@ from common.errors import InputError, brief
 DEFAULT_DATA = Path(__file__).resolve().parents[1] / "data"
 DATASET_NAMES = ("IEMOCAP", "MELD")  # the released ones
 SPLITS = ("train", "valid", "test")
-FEATURES = ("text", "event", "audio", "visual")  # of an utterance
 MODALITIES = ("text", "audio", "visual")
+FEATURES = ("text", "event", *MODALITIES[1:])  # of an utterance: text for the evidence, event for the causes
 MODALITY_SETS = ("TAV", "TA", "TV", "AV", "T", "A", "V")  # Table 5; T text, A audio, V visual
 ROUTES = ("self_emotion", "cross_emotion", "self_event", "cross_event")  # from causes to candidates, in this order
 PARTS = (  # Table 4
