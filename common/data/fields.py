@@ -80,7 +80,7 @@ class FeatureFile:
                 raise self.error(position, f"{len(row)} utterances", f"{lengths[at]} as in the labels", i)
             rows.append(row)
         if sum(map(len, rows)) > self._size:
-            raise self.error(position, "more utterances than the file has bytes", "each utterance there by itself")
+            raise self.error(position, "more utterances than the file has bytes", "an entry of its own for each")
         return rows
 
     def _require_room(self, position, size):
@@ -95,7 +95,7 @@ class FeatureFile:
         rows = self.table(position, ids, lengths)
         for i, row in zip(ids, rows, strict=True):
             for label in row:
-                if not _whole(label) or not 0 <= int(label) < len(classes):
+                if not _is_integer(label) or not 0 <= int(label) < len(classes):
                     expected = f"whole numbers from 0 ({classes[0]}) to {len(classes) - 1} ({classes[-1]})"
                     label = label.tolist() if hasattr(label, "tolist") else label
                     raise self.error(position, f"the label {brief(label)}", expected, i)
@@ -159,7 +159,7 @@ class FeatureFile:
         return flat
 
 
-def _whole(label):
+def _is_integer(label):
     value = getattr(label, "item", lambda: label)() if getattr(label, "shape", ()) == () else None
     return isinstance(value, int) and not isinstance(value, bool)
 

@@ -25,8 +25,8 @@ SPEAKERS = 9  # length of the one-hot speaker entries
 def read(folder: str | Path) -> Corpus:
     """The Corpus in `folder`'s released file, labelled by emotion, with `sentiment` beside.
 
-    Two utterances have the same speaker when their whole speaker entries are equal. Dialogues in no split are left
-    out. Raises InputError for a file that does not hold together, naming file, field and dialogue.
+    Two utterances have the same speaker when their speaker entries are equal. Dialogues in no split are left out.
+    Raises InputError for a file that does not hold together, naming file, field and dialogue.
     """
     file = FeatureFile(Path(folder) / FILE, *FIELDS[FILE])
     train, test, valid = file.splits([14, 15, 16])

@@ -70,11 +70,11 @@ def test_a_damaged_cache_is_rebuilt(folder):
     read = Reader()
     cached(read, folder, meld.FILES)
     path = folder / "corpus_cache.npz"
-    whole = path.read_bytes()
+    complete = path.read_bytes()
     rng = np.random.default_rng(0)
-    damages = [whole[:length] for length in (0, 1, 10, 100, len(whole) // 2, len(whole) - 1)]
-    for at in rng.integers(len(whole), size=40):
-        damages.append(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+    damages = [complete[:length] for length in (0, 1, 10, 100, len(complete) // 2, len(complete) - 1)]
+    for at in rng.integers(len(complete), size=40):
+        damages.append(complete[:at] + bytes([complete[at] ^ 0xFF]) + complete[at + 1 :])
     for damaged in damages:
         path.write_bytes(damaged)
         corpus, _ = cached(read, folder, meld.FILES)
@@ -86,12 +86,12 @@ def test_a_cache_cut_off_anywhere_is_no_cache(folder):
     """At every length of its header, and at random ones beyond."""
     cached(Reader(), folder, meld.FILES)
     path = folder / "corpus_cache.npz"
-    whole, state = path.read_bytes(), cache._state(folder, meld.FILES)
+    complete, state = path.read_bytes(), cache._state(folder, meld.FILES)
     assert cache.load(path, state) is not None
-    header = whole.index(b"PK\x03\x04", 4)  # the next array begins
-    assert whole[:header].count(b'"state"') == 1
-    for length in [*range(header + 1), *np.random.default_rng(0).integers(header, len(whole), size=200)]:
-        path.write_bytes(whole[:length])
+    header = complete.index(b"PK\x03\x04", 4)  # the next array begins
+    assert complete[:header].count(b'"state"') == 1
+    for length in [*range(header + 1), *np.random.default_rng(0).integers(header, len(complete), size=200)]:
+        path.write_bytes(complete[:length])
         assert cache.load(path, state) is None
 
 
@@ -100,10 +100,10 @@ def test_a_cache_with_a_damaged_directory_is_rebuilt(folder, what):
     """One changed byte around each place where the zip directory names an array: rebuilt, or right all the same."""
     cached(Reader(), folder, meld.FILES)
     path = folder / "corpus_cache.npz"
-    whole = path.read_bytes()
-    last = whole.rindex(what)
-    for at in range(last - 46, min(last + 46, len(whole))):
-        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x01]) + whole[at + 1 :])
+    complete = path.read_bytes()
+    last = complete.rindex(what)
+    for at in range(last - 46, min(last + 46, len(complete))):
+        path.write_bytes(complete[:at] + bytes([complete[at] ^ 0x01]) + complete[at + 1 :])
         corpus, _ = cached(Reader(), folder, meld.FILES)
         assert same(corpus, small_corpus("MELD"))
 

@@ -40,12 +40,12 @@ def read(tmp_path):
 @pytest.mark.parametrize("name", VALUES)
 def test_arrays_and_containers_come_back(read, name, protocol):
     value = VALUES[name]
-    found = read(pickle.dumps(value, protocol))
+    result = read(pickle.dumps(value, protocol))
     if isinstance(value, np.ndarray | np.generic):
-        assert found.dtype.newbyteorder("=") == value.dtype.newbyteorder("=")  # numpy may turn the bytes
-        np.testing.assert_array_equal(found, value)
+        assert result.dtype.newbyteorder("=") == value.dtype.newbyteorder("=")  # numpy may turn the bytes
+        np.testing.assert_array_equal(result, value)
     else:
-        assert found == value
+        assert result == value
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
@@ -71,9 +71,9 @@ def test_a_pickle_of_python_2(read):
         b"\x89U\x08" + values.tobytes() + b"tbs."
     )
     pickletools.dis(content, out=open(os.devnull, "w"))  # noqa: SIM115
-    found = read(content)
-    assert list(found) == ["é"]
-    np.testing.assert_array_equal(found["é"], values)
+    result = read(content)
+    assert list(result) == ["é"]
+    np.testing.assert_array_equal(result["é"], values)
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 5])

@@ -36,5 +36,5 @@ def test_reading_takes_less_than_twice_the_file(tmp_path):
     path.write_bytes(pickle.dumps(tuple(content), 3))
     size = path.stat().st_size
     assert size > 80e6
-    found = subprocess.run([sys.executable, "-c", MEASURE, tmp_path], capture_output=True, text=True, check=True)
-    assert size / 2 < int(found.stdout) < 2 * size
+    measured = subprocess.run([sys.executable, "-c", MEASURE, tmp_path], capture_output=True, text=True, check=True)
+    assert size / 2 < int(measured.stdout) < 2 * size

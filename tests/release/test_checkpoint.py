@@ -60,7 +60,7 @@ def test_written_names_shapes_and_types(tmp_path, dataset, sizes):
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-def test_there_and_back_bit_by_bit(tmp_path, layers):
+def test_what_is_written_is_read_bit_by_bit(tmp_path, layers):
     corpus = random_corpus([2])
     written = small_network(corpus, seed=1, layers=layers)
     read = small_network(corpus, seed=2, layers=layers)
@@ -135,9 +135,9 @@ def test_what_does_not_fit_is_named_and_changes_nothing(tmp_path, monkeypatch, n
 def test_a_truncated_checkpoint_is_refused(tmp_path):
     network, path = small_network(random_corpus([2])), tmp_path / "ECERC_MODEL.pkl"
     save_released(network, path)
-    whole = path.read_bytes()
-    for length in np.linspace(0, len(whole) - 1, 25, dtype=int):
-        path.write_bytes(whole[:length])
+    content = path.read_bytes()
+    for length in np.linspace(0, len(content) - 1, 25, dtype=int):
+        path.write_bytes(content[:length])
         with pytest.raises(InputError, match="not a complete checkpoint"):
             load_released(network, path)
 

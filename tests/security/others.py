@@ -184,8 +184,8 @@ def caches(state):
         return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + data
 
     def header(**changes):
-        found = json.dumps({"state": state, "arrays": ["text"], "rest": {}} | changes).encode()
-        return npy((len(found),), "|u1", found)
+        content = json.dumps({"state": state, "arrays": ["text"], "rest": {}} | changes).encode()
+        return npy((len(content),), "|u1", content)
 
     yield cache(zipfile.ZIP_DEFLATED, header=npy((2**27,), "|u1", bytes(2**27)))
     yield cache(zipfile.ZIP_DEFLATED, header=header(), text=npy((2**25,), data=bytes(2**27)))
