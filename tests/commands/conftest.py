@@ -34,16 +34,22 @@ def call(folder, *words, status=0):
 
 
 @pytest.fixture
-def inside(project, monkeypatch, capsys):
+def in_process(monkeypatch, capsys):
     """Run a script in this process, which saves starting another; returns what it printed, and its status."""
 
-    def inside(folder, script, *words):
+    def in_process(folder, script, *words):
         monkeypatch.chdir(folder)
-        monkeypatch.setattr(sys, "argv", [script, "--data-dir", str(project / "data"), *map(str, words)])
+        monkeypatch.setattr(sys, "argv", [str(script), *map(str, words)])
         monkeypatch.setattr(sys, "path", [*sys.path])
-        return result_of(lambda: runpy.run_path(script, run_name="__main__"), capsys)
+        return result_of(lambda: runpy.run_path(str(script), run_name="__main__"), capsys)
 
-    return inside
+    return in_process
+
+
+@pytest.fixture
+def inside(project, in_process):
+    """The same with the small conversations."""
+    return lambda folder, script, *words: in_process(folder, script, "--data-dir", project / "data", *words)
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def test_checkpoints_that_were_trained_differently(project, ran, run, refused, t
 
 def test_batch_size_and_device_reach_the_evaluation(project, inside, tmp_path, monkeypatch):
     """Under "released" history the scores depend on the batch; and the device is the one that was asked for."""
-    seen, here = [], torch.device("cpu", 0)  # another name of the CPU, which is not the default one
+    seen, here = [], torch.device("cpu", 0)  # another name of the CPU, to be told from the default one
 
     class Recording(Batches):
         def __init__(self, corpus, split, size, device, **options):
@@ -102,9 +102,9 @@ def test_calibrated(project, ran, run, tmp_path, monkeypatch):
     )
 
     monkeypatch.setattr(common.evaluation.calibration, "fit_temperature", None)  # is not called again
-    second = ran(project / "MELD", *words, "--calibrated")
-    assert second.count("Temperature") == 3
-    assert set(second.splitlines()) <= set(printed.splitlines())
+    again = ran(project / "MELD", *words, "--calibrated")
+    assert again.count("Temperature") == 3
+    assert set(again.splitlines()) <= set(printed.splitlines())
     with pytest.raises(TypeError):  # but for other settings
         ran(project / "MELD", *words, "--calibrated", "--batch-size", 2)
 
@@ -135,22 +135,12 @@ def test_a_reader_that_has_seen_enough(project, run):
     assert done.stdout.splitlines()[-1] in ("0", "141")
 
 
-def test_from_anywhere_by_path(project, run, tmp_path):
+def test_from_anywhere_by_path(project, ran, run, tmp_path):
     done = call(tmp_path, project / "MELD" / "inference.py", "--split", "valid", "--checkpoints", run)
     for wf1 in pd.read_csv(run / "results.csv").valid_wf1:
         assert f"weighted F1 {wf1:.2f}" in done.stdout
     out = tmp_path / "out"
-    call(
-        tmp_path,
-        project / "IEMOCAP" / "train.py",
-        *SMALL,
-        "--seeds",
-        4,
-        "--output",
-        out,
-        "--data-dir",
-        project / "data",
-    )
+    ran(tmp_path, project / "IEMOCAP" / "train.py", *SMALL, "--seeds", 4, "--output", out)
     left = [
         "ECERC_MODEL.pkl",
         "curves.png",
@@ -161,20 +151,20 @@ def test_from_anywhere_by_path(project, run, tmp_path):
         "settings.yaml",
     ]
     assert sorted(p.name for p in out.iterdir() if p.name[0] != ".") == left
-    call(tmp_path, project / "IEMOCAP" / "inference.py", "--checkpoints", out / "ECERC_MODEL.pkl")
+    ran(tmp_path, project / "IEMOCAP" / "inference.py", "--checkpoints", out / "ECERC_MODEL.pkl")
 
 
-def test_a_variant_is_rebuilt_from_the_settings_beside_it(project, tmp_path):
+def test_a_variant_is_rebuilt_from_the_settings_beside_it(project, ran, refused, tmp_path):
     out = tmp_path / "out"
     variant = ["--modalities", "TA", "--without", "feature-gating", "cross-event-attention"]
-    call(project / "MELD", "train.py", *SMALL, "--seeds", 4, "--output", out, *variant)
-    done = call(project / "MELD", "inference.py", "--checkpoints", out)
-    assert "Trained with modalities TA, which counts here (top of the script: TAV)." in done.stdout
-    assert "without feature-gating cross-event-attention, which counts here (top of the script: none)." in done.stdout
-    assert f"weighted F1 {pd.read_csv(out / 'results.csv').test_wf1[0]:.2f}" in done.stdout
+    ran(project / "MELD", "train.py", *SMALL, "--seeds", 4, "--output", out, *variant)
+    printed = ran(project / "MELD", "inference.py", "--checkpoints", out)
+    assert "Trained with modalities TA, which counts here (top of the script: TAV)." in printed
+    assert "without feature-gating cross-event-attention, which counts here (top of the script: none)." in printed
+    assert f"weighted F1 {pd.read_csv(out / 'results.csv').test_wf1[0]:.2f}" in printed
     (out / "settings.yaml").unlink()
-    error = call(project / "MELD", "inference.py", "--checkpoints", out, status=2).stderr
+    error = refused(project / "MELD", "inference.py", "--checkpoints", out)
     assert "missing" in error
     assert "--modalities, --without" in error
-    second = call(project / "MELD", "inference.py", "--checkpoints", out, *SMALL[:6], *variant)
-    assert f"weighted F1 {pd.read_csv(out / 'results.csv').test_wf1[0]:.2f}" in second.stdout
+    again = ran(project / "MELD", "inference.py", "--checkpoints", out, *SMALL[:6], *variant)
+    assert f"weighted F1 {pd.read_csv(out / 'results.csv').test_wf1[0]:.2f}" in again

@@ -35,11 +35,16 @@ def talks(tmp_path_factory):
     return project
 
 
-def script(talks, *words, status=0):
-    command = [sys.executable, *map(str, words)]
-    done = subprocess.run(command, cwd=talks / "MELD", capture_output=True, text=True, timeout=300)
-    assert done.returncode == status, done.stderr
-    return done.stdout + done.stderr
+@pytest.fixture
+def script(talks, in_process):
+    """What a script of MELD prints that ends with this status."""
+
+    def script(*words, status=0):
+        printed, ended = in_process(talks / "MELD", *words)
+        assert (ended or 0) == status, printed.err
+        return printed.out + printed.err
+
+    return script
 
 
 def test_the_example_of_the_documents(talks):
@@ -53,32 +58,32 @@ def test_the_example_of_the_documents(talks):
     assert right.tolist() == pytest.approx((results.test_accuracy / 100).tolist())
 
 
-def test_later_conversations_without_labels(talks, tmp_path):
+def test_later_conversations_without_labels(talks, script, tmp_path):
     corpus = random_corpus([3, 5], classes=1, widths={"text": 64, "event": 32, "audio": 0, "visual": 0})
     object.__setattr__(corpus, "label", np.full(8, -1))
     object.__setattr__(corpus, "classes", [])
     write_own(corpus, tmp_path)
     words = ["inference.py", "--data-dir", tmp_path, "--checkpoints", talks / "talks" / "run"]
-    printed = script(talks, *words, "--predictions", tmp_path / "p.csv", "--report", tmp_path / "page")
+    printed = script(*words, "--predictions", tmp_path / "p.csv", "--report", tmp_path / "page")
     assert "8 of 8 utterances have no label" in printed
     assert "Not known: it takes labels here" in (tmp_path / "page" / "report.html").read_text()
     rows = pd.read_csv(tmp_path / "p.csv", keep_default_na=False)
     assert set(rows.label) == {""}
     assert len(rows) == 24
-    line = script(talks, *words, "--split", "train", status=2)
+    line = script(*words, "--split", "train", status=2)
     assert "--split train: random has no such dialogue, but test" in line
-    line = script(talks, "inference.py", "--data-dir", tmp_path, status=2)
+    line = script("inference.py", "--data-dir", tmp_path, status=2)
     assert "no finished run on random in runs/" in line
-    line = script(talks, "train.py", "--data-dir", tmp_path, status=2)
+    line = script("train.py", "--data-dir", tmp_path, status=2)
     assert "random: no dialogue in split train; training needs all three" in line
 
 
-def test_a_run_on_own_conversations_goes_on_with_them_only(talks, tmp_path):
+def test_a_run_on_own_conversations_goes_on_with_them_only(talks, script, tmp_path):
     shutil.copytree(talks / "talks" / "run", tmp_path / "run")
     (tmp_path / "run" / "results.csv").unlink()
-    line = script(talks, "train.py", "--resume", tmp_path / "run", status=2)
+    line = script("train.py", "--resume", tmp_path / "run", status=2)
     assert "a run on data, not on MELD; use its script and --data-dir" in line
-    script(talks, "train.py", "--resume", tmp_path / "run", "--data-dir", talks / "talks" / "data")
+    script("train.py", "--resume", tmp_path / "run", "--data-dir", talks / "talks" / "data")
     for index in ("", "_2", "_3"):
         a, b = (torch.load(run / f"ECERC_MODEL{index}.pkl") for run in (tmp_path / "run", talks / "talks" / "run"))
         assert all(torch.equal(a[name], b[name]) for name in a)

@@ -108,7 +108,7 @@ def test_help_explains_every_option(project, ran, script):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_ctrl_c(project, tmp_path, threads):
+def test_ctrl_c(project, ran, tmp_path, threads):
     """What is there stays, and the status says what happened. On one core the first seed is finished, the second is
     not; on two cores both are under way.
     """
@@ -135,7 +135,7 @@ def test_ctrl_c(project, tmp_path, threads):
     assert {0} <= set(pd.read_csv(run / "history.csv").seed) <= {0, 1}
     if finished:
         assert pd.read_csv(run / "results.csv").seed.tolist() == [0]
-    call(project / "MELD", "train.py", "--resume", run)
+    ran(project / "MELD", "train.py", "--resume", run)
     assert pd.read_csv(run / "results.csv").seed.tolist() == [0, 1]
     assert pd.read_csv(run / "history.csv").epoch.tolist() == [*range(40)] * 2
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from common.__main__ import main
 from common.data import meld
@@ -20,11 +21,16 @@ def command(*words):
     return [sys.executable, "-m", "common", "experiments", *map(str, words)]
 
 
-def experiments(*words):
-    """`python -m common experiments` with these words; its result, after checking its status."""
-    done = subprocess.run(command(*words), cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done
+@pytest.fixture
+def experiments(capsys):
+    """What `python -m common experiments` prints with these words; called in this process, and ends well."""
+
+    def experiments(*words):
+        printed, status = told(lambda: main(["experiments", *map(str, words)]), capsys)
+        assert not status, printed.err
+        return printed.out
+
+    return experiments
 
 
 @pytest.fixture
@@ -46,18 +52,33 @@ def outcome(sweep):
 
 
 @pytest.fixture(scope="session")
-def small(tmp_path_factory):
-    """Options of a small sweep, four runs of a second or two."""
-    data = tmp_path_factory.mktemp("small")
-    widths = {"text": 40, "event": 30, "audio": 20, "visual": 25}
-    meld.write(synthetic_corpus("MELD", sizes=(64, 4, 6), turns=(3, 6), widths=widths), data / meld.FOLDER)
+def made_once(tmp_path_factory):
+    """The folder that all of the processes that run tests share, in which one of them has written what they need."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    folder = folder / "small_sweep"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            widths = {"text": 40, "event": 30, "audio": 20, "visual": 25}
+            corpus = synthetic_corpus("MELD", sizes=(64, 4, 6), turns=(3, 6), widths=widths)
+            meld.write(corpus, folder / "data" / meld.FOLDER)
+            words = command("run", "--output", folder / "sweep", *options(folder / "data"), "--jobs", 1)
+            subprocess.run(words, cwd=ROOT, check=True, env=os.environ | {"OMP_NUM_THREADS": "2"})
+    return folder
+
+
+def options(data):
     return ["--datasets", "MELD", "--tables", 3, 6, "--seeds", 1, 2, "--epochs", 10, "--data-dir", data]
 
 
 @pytest.fixture(scope="session")
-def quiet(small, tmp_path_factory):
+def small(made_once):
+    """Options of a small sweep, four runs of a second or two."""
+    return options(made_once / "data")
+
+
+@pytest.fixture(scope="session")
+def quiet(made_once):
     """The folder of that sweep, run one after the other."""
-    sweep = tmp_path_factory.mktemp("quiet") / "sweep"
-    environment = os.environ | {"OMP_NUM_THREADS": "2"}
-    subprocess.run(command("run", "--output", sweep, *small, "--jobs", 1), cwd=ROOT, check=True, env=environment)
-    return sweep
+    return made_once / "sweep"

@@ -19,7 +19,7 @@ from common.experiments import sweep as sweeping
 from common.experiments.sweep import Data, check_finished, planned, seconds_left, train_one
 from common.settings import TrainingSettings, build
 from common.training.run import train_run
-from tests.experiments.conftest import ROOT, RUNS, command, experiments, outcome
+from tests.experiments.conftest import ROOT, RUNS, command, outcome
 
 FILES = [".lock", "ECERC_MODEL.pkl", "history.csv", "predictions.csv", "results.csv", "settings.yaml"]
 
@@ -85,7 +85,7 @@ def test_a_run_is_that_of_the_script_to_the_last_digit(quiet, small, tmp_path):
             pd.testing.assert_frame_equal(rows[rows.seed == seed].reset_index(drop=True), alone)
 
 
-def test_killed_and_run_again(quiet, small, tmp_path, capsys):
+def test_killed_and_run_again(quiet, small, tmp_path, experiments, capsys):
     """SIGKILL to all processes while the third run is under way, after which nothing half-written has a run's name; the
     same command again finishes the rest, and leaves alone what was finished.
     """
@@ -106,8 +106,8 @@ def test_killed_and_run_again(quiet, small, tmp_path, capsys):
 
     main(["experiments", "plan", "--output", str(sweep), *map(str, small)])
     assert capsys.readouterr().out.count("done  MELD") == len(done)
-    again = experiments("run", "--output", sweep, *small, "--jobs", 2)
-    assert f"4 runs, {len(done)} finished; 2 at a time" in again.stdout
+    printed = experiments("run", "--output", sweep, *small, "--jobs", 2)
+    assert f"4 runs, {len(done)} finished; 2 at a time" in printed
     assert {path: path.stat().st_mtime_ns for path in times} == times
     assert not list(sweep.glob("*/*/.seed_*"))
     assert outcome(sweep) == outcome(quiet)

@@ -11,7 +11,7 @@ import distributed
 import pytest
 
 from common.experiments import workers
-from tests.experiments.conftest import ROOT, command, experiments, outcome
+from tests.experiments.conftest import ROOT, command, outcome
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def cluster(monkeypatch):
         yield cluster.scheduler_address
 
 
-def test_dask_with_a_worker_killed_in_the_middle(quiet, small, cluster, tmp_path):
+def test_dask_with_a_worker_killed_in_the_middle(quiet, small, cluster, experiments, tmp_path):
     """The sweep finishes, and comes to the same as the quiet one."""
     sweep, killed = tmp_path / "sweep", []
 
@@ -39,9 +39,9 @@ def test_dask_with_a_worker_killed_in_the_middle(quiet, small, cluster, tmp_path
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
-    done = experiments("run", "--output", sweep, *small, "--backend", "dask", "--scheduler", cluster)
+    printed = experiments("run", "--output", sweep, *small, "--backend", "dask", "--scheduler", cluster)
     assert killed
-    assert "All 4 runs are finished" in done.stdout
+    assert "All 4 runs are finished" in printed
     assert not list(sweep.glob("*/*/.seed_*"))
     assert outcome(sweep) == outcome(quiet)
 
