@@ -4,7 +4,7 @@ Four words, each with one meaning. B dialogues, L utterances in the longest of t
 
 - *packed*: a row for each utterance, (N, width), dialogue after dialogue. Behind these N rows come P padding rows, one
   for each position that a dialogue lacks to L; R = N + P. Only "released" empty history computes them.
-- *padded*: a grid of dialogues and positions, (B, L); `row_at` says which packed row stands where.
+- *padded*: a grid of dialogues and positions, (B, L); `padded_row_at` says which packed row stands where.
 - *grouped*: attention wants rectangles, and padding all dialogues to L would waste most of the work. A group is some
   dialogues of similar length in a grid of b dialogues and n positions.
 - *result index*: attention leaves a result for each position of each group, group after group; `result` says which of
@@ -59,7 +59,7 @@ class Packing:
     rows: int
     sizes: Tensor
     position: Tensor
-    row_at: Tensor
+    padded_row_at: Tensor
     length: Tensor
     result: Tensor
     padded_result: Tensor
@@ -74,8 +74,8 @@ class Packing:
 
     def pad(self, rows: Tensor) -> Tensor:
         """Packed rows (N or R, m) as a padded grid (B, L, m), zeros where there is no row."""
-        exists = self.row_at < len(rows)
-        return rows[self.row_at.clamp(max=len(rows) - 1)] * exists[..., None]
+        exists = self.padded_row_at < len(rows)
+        return rows[self.padded_row_at.clamp(max=len(rows) - 1)] * exists[..., None]
 
 
 @dataclass(frozen=True)
@@ -122,19 +122,19 @@ def arrange(
     row_at = np.where(is_real, first[:, None] + at, any_row)
     padded_row_at = np.where(is_padding, (capacity.rows + first_padding - n)[:, None] + at, row_at)
 
-    plan = {"sizes": np.array([longest, total]), "length": n, "row_at": padded_row_at}
+    plan = {"sizes": np.array([longest, total]), "length": n, "padded_row_at": padded_row_at}
     plan["position"] = np.zeros(capacity.rows + capacity.padding, np.int64)
     plan["position"][padded_row_at[is_row]] = np.broadcast_to(at, is_row.shape)[is_row]
     plan["padded_result"], plan["result"] = np.zeros_like(plan["position"]), np.zeros(capacity.rows, np.int64)
     results = padded_results = 0
     for g, members in enumerate(groups):
         wide = int(n[members].max()) if g else capacity.longest
-        rows, padded_rows = row_at[members, :wide], padded_row_at[members]
+        group_rows, group_padded = row_at[members, :wide], padded_row_at[members]
         taken, padded_taken = is_real[members, :wide], is_row[members]
         plan |= {f"dialogues{g}": members, f"length{g}": n[members]}
-        plan |= {f"row_at{g}": rows, f"padded_row_at{g}": padded_rows}
-        plan["result"][rows[taken]] = results + np.flatnonzero(taken)
-        plan["padded_result"][padded_rows[padded_taken]] = padded_results + np.flatnonzero(padded_taken)
+        plan |= {f"row_at{g}": group_rows, f"padded_row_at{g}": group_padded}
+        plan["result"][group_rows[taken]] = results + np.flatnonzero(taken)
+        plan["padded_result"][group_padded[padded_taken]] = padded_results + np.flatnonzero(padded_taken)
         results, padded_results = results + taken.size, padded_results + padded_taken.size
     dialogue = np.repeat(np.arange(dialogues), lengths)
     for name, without in empty.items():
@@ -151,12 +151,12 @@ def packing_of(plan: dict[str, Tensor]) -> Packing:
     count = sum(name.startswith("dialogues") for name in plan)
     names = ("dialogues", "row_at", "padded_row_at", "length")
     return Packing(
-        longest=plan["row_at"].shape[1],
+        longest=plan["padded_row_at"].shape[1],
         rows=len(plan["result"]),
         groups=[Group(**{name: plan[f"{name}{g}"] for name in names}) for g in range(count)],
         no_self=NoHistory(plan["no_self"], plan["no_self_result"]),
         no_cross=NoHistory(plan["no_cross"], plan["no_cross_result"]),
-        **{name: plan[name] for name in ("sizes", "position", "row_at", "length", "result", "padded_result")},
+        **{name: plan[name] for name in ("sizes", "position", "padded_row_at", "length", "result", "padded_result")},
     )
 
 

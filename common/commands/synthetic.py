@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
     from common.data.synthetic import WIDTHS, synthetic_corpus
 
     for dataset in arguments.dataset:
-        widths = {name: getattr(arguments, f"{name}_width") or WIDTHS[dataset][name] for name in FEATURES}
+        widths = {name: getattr(arguments, f"{name}_width") or WIDTHS[dataset].get(name, 0) for name in FEATURES}
         corpus = synthetic_corpus(
             dataset, seed=arguments.seed, sizes=arguments.dialogues, turns=arguments.turns, widths=widths
         )

@@ -83,7 +83,8 @@ def load(path: str | Path, state: dict | None) -> Corpus | None:
             if header["state"] != state:
                 return None
             arrays = {name: archive[name] for name in header["arrays"]}
-        features = {name: arrays.pop(name) for name in FEATURES}
+        missing = np.zeros((len(arrays["label"]), 0), np.float32)  # a modality that was unknown when it was written
+        features = {name: arrays.pop(name, missing) for name in FEATURES}
         return Corpus(features=features, **arrays, **header["rest"])
     except Exception:  # a damaged file can raise nearly anything
         return None

@@ -14,6 +14,7 @@ from common.data import DATASETS, cache
 from common.data.corpus import FEATURES, SPLITS, Corpus, from_dialogues
 from common.errors import InputError
 from common.files import sha256
+from common.settings import MODALITIES
 
 FILE = "corpus.npz"
 COLUMNS = ("dialogue", "utterance", "speaker", "label", "split")
@@ -27,8 +28,8 @@ def build_corpus(name: str, utterances: str | Path, features: dict[str, str | Pa
     """
     if name in DATASETS:
         raise InputError(f"{name}: is the name of a released dataset; choose another", ["name"])
-    if not set(features) & {"text", "audio", "visual"} or ("text" in features) != ("event" in features):
-        expected = "expected text and event together, audio, visual, or several of these three"
+    if not set(features) & set(MODALITIES) or ("text" in features) != ("event" in features):
+        expected = f"expected text and event together, {', '.join(MODALITIES[1:])}, or several of these"
         raise InputError(f"features: found {', '.join(features) or 'none'}; {expected}", FEATURES)
     table = _table(Path(utterances))
     number = pd.to_numeric(table.utterance, errors="coerce")

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from common.data import DATASETS, iemocap, meld
-from common.data.corpus import FEATURES, Corpus, from_dialogues
+from common.data.corpus import Corpus, from_dialogues
 
 CAUSES = ("self_event", "cross_event", "self_emotion", "cross_emotion")
 SIZES = {"IEMOCAP": (108, 12, 31), "MELD": (480, 60, 120)}  # dialogues: train, valid, test
@@ -47,13 +47,13 @@ def synthetic_corpus(
     module = DATASETS[dataset]
     sizes, turns, widths = sizes or SIZES[dataset], turns or TURNS[dataset], widths or WIDTHS[dataset]
     rng, count = np.random.default_rng(seed), len(module.CLASSES)
-    looks = {name: rng.standard_normal((count, widths[name])) for name in FEATURES}  # how each emotion looks
+    looks = {name: rng.standard_normal((count, width)) for name, width in widths.items()}  # how each emotion looks
     marks = rng.standard_normal((len(CAUSES), widths["text"]))  # how each kind of cause looks in text
 
     lengths = rng.integers(turns[0], turns[1], size=sum(sizes), endpoint=True)
     dialogues = [_dialogue(rng, n, count, causes, evidence_share) for n in lengths]
     speaker, kind, label = (np.concatenate([d[k] for d in dialogues]) for k in range(3))
-    features = {name: 0.5 * rng.standard_normal((len(label), widths[name])) for name in FEATURES}
+    features = {name: 0.5 * rng.standard_normal((len(label), width)) for name, width in widths.items()}
     for name in ("text", "audio", "visual"):
         features[name][kind == -1] += _STRENGTH * looks[name][label[kind == -1]]
     features["text"][kind >= 0] += _STRENGTH * marks[kind[kind >= 0]]

@@ -41,9 +41,10 @@ class AttentionLayer(nn.Module):
             # the softmax of one term is 1; dropout of weights drops whole heads
             attended = self.dropout(value, self.rate, self.training, vectors=True).flatten(1)
         else:
-            results = [self._mixed(*heads).flatten(0, 1).flatten(1) for heads in self._grids(rows, context, history)]
-            if history.empty is not None:
-                results.append(history.rule.attend(self, context, history.empty))
+            grids = self._grids(rows, context, history)
+            results = [self._mixed(q, k, v, bias).flatten(0, 1).flatten(1) for q, k, v, bias in grids]
+            if history.empty_dialogues is not None:
+                results.append(history.rule.attend(self, context, history.empty_dialogues))
             attended = torch.cat(results).index_select(0, history.result)  # (N or R, A)
         attended = linear(attended, self.output)
         rows = self.attention_norm(self.dropout(attended, self.rate, self.training, residual=rows))
@@ -77,8 +78,8 @@ class AttentionLayer(nn.Module):
 class AttentionBlock(nn.Module):
     """A stack of attention layers.
 
-    In self-attention (`context` not given) keys and values follow the new rows from layer to layer; in
-    cross-attention they stay.
+    In self-attention (`context` not given) each layer takes keys and values from the output of the one before; in
+    cross-attention all layers take them from `context`.
     """
 
     def __init__(self, width: int, settings: NetworkSettings, dropout: Dropout | None = None):
@@ -98,7 +99,7 @@ class AttentionBlock(nn.Module):
 
 
 def sinusoid(position: Tensor, width: int, columns: int) -> Tensor:
-    """Sinusoids of positions (n,): (n, columns), float32, of a table whose angles are those of `width` columns.
+    """Sinusoids of positions (n,): (n, columns), float32. `width` divides the exponent of the angles.
 
     Sine in even columns, cosine in odd ones, computed in float64.
     """

@@ -1,9 +1,10 @@
 """ECERC: evidence gating, cause encoding, evidence-cause interaction, feature gating, classification.
 
 Section 4 of the paper, stage by stage; equation numbers are the paper's. `reference.py` says the same in the plainest
-way; here rows are packed, see `common.batching.packing`. B dialogues in a batch, L utterances in the longest, N real
-utterances, R rows computed up to the causes (N, or under "released" empty history N and P padding rows), d hidden
-width, K modalities in use, D = K d, C classes. Settings may leave parts out (Tables 4 to 7); such a part is None.
+way; here rows are packed, see `common.batching.packing`, and the attention block, eq. 2-7, is in `attention.py`. B
+dialogues in a batch, L utterances in the longest, N real utterances, R rows computed up to the causes (N, or under
+"released" empty history N and P padding rows), d hidden width, K modalities in use, D = K d, C classes. Settings may
+leave parts out (Tables 4 to 7); such a part is None.
 """
 
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class EvidenceGating(nn.Module):
         self.key = nn.Linear(d, d) if sees_others else None  # k, of the others
 
     def forward(self, mapped: Tensor) -> tuple[Tensor, Tensor]:
-        """Mapped modalities (rows, K, d) to gates and gated evidence, (rows, D) each; without gating these are 1."""
+        """Mapped modalities (rows, K, d) to gates and gated evidence, (rows, D) each; without gating, gates are 1."""
         if self.query is None:
             return torch.ones_like(mapped).flatten(1), mapped.flatten(1)
         if self.key is None:
@@ -123,20 +124,20 @@ class ECERC(nn.Module):
         if masks is None:
             masks = history_masks(packing, batch.speaker, settings.empty_history, settings.positions)
             table = self._table(packing.longest, batch.speaker.device) if settings.positions else None
-        empty = masks.history.rule
+        rule = masks.history.rule
         features = {name: batch.features[name] for name in self.modalities}
         if settings.modality_order == "released" and {"audio", "visual"} <= set(features):
-            joined = torch.cat([features["visual"], features["audio"]], 1)  # so stored by the release, but cut as:
+            joined = torch.cat([features["visual"], features["audio"]], 1)  # so stored, but split by the other widths:
             features["audio"], features["visual"] = joined.split([self.widths["audio"], self.widths["visual"]], 1)
         with self._autocast(batch.packing.position.device.type):
             # Evidence gating, eq. 1 and 8
             mapped, first = [], 0
             for name, columns in features.items():
                 modality_map = self.evidence_gating.maps[name]
-                mapped.append(self._mapped(modality_map, columns, first, packing, table, empty))
+                mapped.append(self._mapped(modality_map, columns, first, packing, table, rule))
                 first += self.widths[name]
-            mapped = torch.stack(mapped, 1)  # (N, K, d), or more rows
-            evidence = empty.spread(self.evidence_gating(mapped)[1])  # (R, D)
+            mapped = torch.stack(mapped, 1)  # (N, K, d), and padding behind, see `with_padding`
+            evidence = rule.spread(self.evidence_gating(mapped)[1])  # (R, D)
             evidence = self.dropout(evidence, settings.evidence_dropout, self.training)
 
             # Cause encoding, eq. 9
@@ -144,21 +145,23 @@ class ECERC(nn.Module):
             if self.emotion_encoder:
                 emotion = self.emotion_encoder(evidence, masks.history)  # (R, D)
             if self.event_map:
-                event = empty.spread(self._mapped(self.event_map, batch.features["event"], 0, packing, table, empty))
+                event = rule.spread(self._mapped(self.event_map, batch.features["event"], 0, packing, table, rule))
             if self.event_encoder:
                 event = self.event_encoder(event, masks.history)  # (R, d)
         return evidence[: packing.rows], Causes(emotion, event, masks)
 
     def decide(self, evidence: Tensor, causes: Causes) -> Decision:
-        """The Decision on utterances of the given `evidence` (N, D), which need not be that of their `causes`."""
+        """The Decision on utterances of the given `evidence` (N, D), which may have been changed since their `causes`
+        were encoded, as explanations do.
+        """
         settings, masks, d = self.settings, causes.masks, self.settings.hidden_width
         with self._autocast(evidence.device.type):
             # Evidence-cause interaction, eq. 10-13
-            text, rest = evidence[:, :d].contiguous(), evidence[:, d:]
+            text, rest = evidence[:, :d].contiguous(), evidence[:, d:]  # for event routes, which need text
             look_at = {
                 "self_emotion": (evidence, masks.self_party, causes.emotion),
                 "cross_emotion": (evidence, masks.cross_party, causes.emotion),
-                "self_event": (text, None, causes.event),
+                "self_event": (text, None, causes.event),  # mask I
                 "cross_event": (text, masks.cross_party, causes.event),
             }
             attended, candidates = {}, {}
@@ -176,7 +179,7 @@ class ECERC(nn.Module):
                 routes = [route for route in candidates if route.endswith(kind)]
                 if not routes:
                     continue
-                both = torch.cat([candidates[route] for route in routes])  # (2 N, D)
+                both = torch.cat([candidates[route] for route in routes])  # (2 N, D), if both are in use
                 if gate_map is None:
                     gate = torch.ones_like(both)
                 elif all_of_them is None:
@@ -199,7 +202,7 @@ class ECERC(nn.Module):
         parameters = self.self_event.named_parameters() if self.self_event else ()
         return [parameter for name, parameter in parameters if name.endswith(("query.weight", "key.weight"))]
 
-    def _mapped(self, linear_map, features, first_column, packing, table, empty):
+    def _mapped(self, linear_map, features, first_column, packing, table, rule):
         """`linear_map` of features (N, w) plus their positions: (N, d), and behind it padding, see `with_padding`.
 
         The map is linear, so positions, and padding, whose features are zero, are mapped once per batch.
@@ -209,7 +212,7 @@ class ECERC(nn.Module):
             at_position = linear(table[:, first_column : first_column + linear_map.in_features], linear_map)  # (L, d)
         mapped = linear(features, linear_map, bias=False)
         shift = at_position if table is None else at_position.index_select(0, packing.position[: packing.rows])
-        return empty.with_padding(mapped + shift, at_position)
+        return rule.with_padding(mapped + shift, at_position)
 
     def _table(self, length, device):
         """What is added at each of the first `length` positions."""

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 
 class Strict:
-    """It attends to nothing: the weighted sum of values is zero. `padded`: whether padding rows are queries in the
-    cause encoders; here there are none, R = N.
+    """A query without history attends to nothing: the weighted sum of values is zero.
+
+    `padded`: whether padding rows are queries in the cause encoders; here there are none, R = N.
     """
 
     padded = False
@@ -41,9 +42,11 @@ class Strict:
 
 
 class Released:
-    """It attends uniformly to all L positions of the padded dialogue, later turns and padding included, since the
-    scores of the release are all -1e9 then. So padding passes through gates and cause encoders like any utterance, and
-    outputs depend on later turns and on the batch. `positions`: whether the network adds positions to the features.
+    """A query without history attends uniformly to all L positions of the padded dialogue, later turns and padding
+    included, since the scores of the release are all -1e9 then.
+
+    So padding passes through gates and cause encoders like any utterance, and outputs depend on later turns and on the
+    batch. `positions`: whether the network adds positions to the features.
     """
 
     padded = True
@@ -55,7 +58,8 @@ class Released:
         behind = packing.position[n:] if positions else torch.zeros_like(packing.position[n:])
         self._source = torch.cat([torch.arange(n, device=behind.device), n + behind])  # (R,)
         at = torch.arange(packing.longest, device=behind.device)
-        self._row_at, self._uniform = packing.row_at, (at < packing.sizes[0]) / packing.sizes[0]  # 0 where surplus
+        self._row_at = packing.padded_row_at
+        self._uniform = (at < packing.sizes[0]) / packing.sizes[0]  # (L,): 1 / L, and 0 where surplus
 
     def with_padding(self, mapped: Tensor, at_position: Tensor) -> Tensor:
         """As in `Strict`: (N + L, d), or without positions (N + 1, d)."""

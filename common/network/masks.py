@@ -29,9 +29,11 @@ class Grid:
 
 @dataclass(frozen=True)
 class History:
-    """H, S or C for a batch of `rows` N. `result`: index of each query's result in those of the grids, and behind them
-    of queries without history, which stand in the dialogues `empty` (E,); None where there are none by definition.
-    `rule`: what these attend to. `cache`, in live conversations: takes an attention layer and keys and values of new
+    """H, S or C for a batch of `rows` N.
+
+    `result`: index of each query's result in those of the grids, behind which stand those of queries without history.
+    `empty_dialogues`: the dialogue of each such query, (E,); None under H, where each turn sees at least itself.
+    `rule`: what they attend to. `cache`, in live conversations: takes an attention layer and keys and values of new
     rows, (N, 2 A), and returns those of all rows, which the grids' keys refer to.
     """
 
@@ -39,7 +41,7 @@ class History:
     grids: list[Grid]
     result: Tensor
     rule: Strict | Released
-    empty: Tensor | None = None
+    empty_dialogues: Tensor | None = None
     cache: Callable[[nn.Module, Tensor], Tensor] | None = None
 
 
@@ -52,16 +54,16 @@ class Masks:
     cross_party: History
 
 
-def history_masks(packing: Packing, speaker: Tensor, rule: str, positions: bool) -> Masks:
+def history_masks(packing: Packing, speaker: Tensor, empty_history: str, positions: bool) -> Masks:
     """The masks of a batch from its Packing and the speaker of each utterance, (N,).
 
     H: keys that are no padding and not later than the query. S: H, same speaker, not the query itself. C: H and another
-    speaker. `rule`: of empty history, "released", where padding rows are queries under H too, or "strict".
+    speaker. `empty_history`: "released", where padding rows are queries under H too, or "strict".
     """
-    empty = Released(packing, positions) if rule == "released" else Strict()
+    rule = Released(packing, positions) if empty_history == "released" else Strict()
     history, self_party, cross_party = [], [], []
     for group in packing.groups:
-        queries = group.padded_row_at if empty.padded else group.row_at
+        queries = group.padded_row_at if rule.padded else group.row_at
         at = torch.arange(queries.shape[1], device=speaker.device)
         keys = at[: group.row_at.shape[1]]
         real = (keys < group.length[:, None])[:, None]  # (b, 1, n)
@@ -73,9 +75,9 @@ def history_masks(packing: Packing, speaker: Tensor, rule: str, positions: bool)
         cross_party.append(Grid(group.row_at, group.row_at, bias_of(earlier & ~same)))
     n, no_self, no_cross = packing.rows, packing.no_self, packing.no_cross
     return Masks(
-        History(n, history, packing.padded_result if empty.padded else packing.result, empty),
-        History(n, self_party, no_self.result, empty, no_self.dialogue),
-        History(n, cross_party, no_cross.result, empty, no_cross.dialogue),
+        History(n, history, packing.padded_result if rule.padded else packing.result, rule),
+        History(n, self_party, no_self.result, rule, no_self.dialogue),
+        History(n, cross_party, no_cross.result, rule, no_cross.dialogue),
     )
 
 

@@ -1,8 +1,8 @@
 """ECERC as the paper writes it: padded dialogues, explicit masks, explicit softmax. Read this first.
 
-Every equation of Section 4 stands here once, in the paper's order. `ecerc.py` computes the same faster, and can leave
-parts out (Tables 4 to 7); tests hold it against this file: outputs, gradients, and distributions under dropout. The
-parameters have the same names in both, so state dicts can be exchanged.
+Every equation of Section 4 but the loss (eq. 16, `training/loss.py`) stands here once, in the paper's order. `ecerc.py`
+computes the same faster, and can leave parts out (Tables 4 to 7); tests hold it against this file: outputs, gradients,
+and distributions under dropout. The parameters have the same names in both, so state dicts can be exchanged.
 
 B dialogues, padded to L utterances; N real utterances; d width of a mapped modality, D = 3 d; C classes.
 """
@@ -50,7 +50,9 @@ class AttentionLayer(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """One or more layers. In self-attention keys and values follow the new queries; in cross-attention they stay."""
+    """One or more layers. In self-attention each takes keys and values from the output of the one before; in
+    cross-attention all take them from `context`.
+    """
 
     def __init__(self, m: int, settings: NetworkSettings):
         super().__init__()
@@ -90,7 +92,7 @@ def masks(speaker: Tensor, length: Tensor) -> tuple[Tensor, Tensor, Tensor, Tens
 
 
 def positions(length: int, width: int, columns: int) -> Tensor:
-    """Sinusoids (length, columns), computed in float64; the angles are those of `width` columns."""
+    """Sinusoids (length, columns), computed in float64. `width` divides the exponent of the angles."""
     column = torch.arange(columns, dtype=torch.float64)
     angle = torch.arange(length)[:, None] / 10000 ** (2 * (column // 2) / width)
     return torch.where(column % 2 == 0, angle.sin(), angle.cos()).float()
@@ -122,7 +124,8 @@ class Reference(nn.Module):
         settings, d = self.settings, self.settings.hidden_width
         H, I, S, C = masks(speaker, length)  # noqa: E741  the paper's letters
 
-        # Features: MELD's release stores [text, visual, audio], and cuts it as [text, audio, visual]
+        # Features. MELD's release stores text, visual, audio, but splits by the widths of text, audio, visual, so that
+        # the audio and visual maps get mixed columns
         stored = ("text", "visual", "audio") if settings.modality_order == "released" else MODALITIES
         U = torch.cat([features[name] for name in stored], 2)  # (B, L, W)
         events = features["event"]
@@ -147,11 +150,11 @@ class Reference(nn.Module):
         g_cross_event = torch.cat([self.cross_event(r_text, C, h_event), r_rest], 2)
 
         # Feature gating, eq. 14
-        emotions = [torch.sigmoid(self.emotion_gate(g)) * g for g in (g_self_emotion, g_cross_emotion)]
-        events = [torch.sigmoid(self.event_gate(g)) * g for g in (g_self_event, g_cross_event)]
+        x_emotion = [torch.sigmoid(self.emotion_gate(g)) * g for g in (g_self_emotion, g_cross_emotion)]
+        x_event = [torch.sigmoid(self.event_gate(g)) * g for g in (g_self_event, g_cross_event)]
 
         # Classification, eq. 15
-        x = dropout(torch.cat(emotions + events, 2), settings.classifier_dropout, self.training)  # (B, L, 4 D)
+        x = dropout(torch.cat(x_emotion + x_event, 2), settings.classifier_dropout, self.training)  # (B, L, 4 D)
         log_prob = self.classifier(x).log_softmax(2)
         real = torch.arange(speaker.shape[1], device=speaker.device) < length[:, None]
         return log_prob[real]

@@ -27,7 +27,11 @@ def test_the_grid_holds_every_row_at_its_place():
     for b, (first, n) in enumerate([(0, 3), (3, 1), (4, 2)]):
         assert torch.equal(grid[b, :n], batch.features["text"][first : first + n])
         assert not grid[b, n:].any()
-    assert packing.row_at.tolist() == [[0, 1, 2], [3, 6, 7], [4, 5, 8]]  # padding rows stand behind the real ones
+    assert packing.padded_row_at.tolist() == [
+        [0, 1, 2],
+        [3, 6, 7],
+        [4, 5, 8],
+    ]  # padding rows stand behind the real ones
     assert packing.position.tolist() == [0, 1, 2, 0, 0, 1, 1, 2, 2]
 
 

@@ -169,3 +169,12 @@ def test_several_processes_build_it_at_once(folder):
     cached(read, folder, meld.FILES)
     assert read.calls == 0
     assert sorted(os.listdir(folder)) == ["corpus_cache.npz", meld.FILE]
+
+
+def test_a_modality_unknown_when_it_was_written_has_no_columns(tmp_path):
+    corpus = small_corpus("MELD")
+    del corpus.features["visual"]
+    cache.save(corpus, None, tmp_path / "old.npz")
+    loaded = cache.load(tmp_path / "old.npz", None)
+    assert loaded.features["visual"].shape == (len(corpus.label), 0)
+    assert np.array_equal(loaded.features["audio"], corpus.features["audio"])

@@ -26,7 +26,7 @@ def experiments(capsys):
     """What `python -m common experiments` prints with these words; called in this process, and ends well."""
 
     def experiments(*words):
-        printed, status = told(lambda: main(["experiments", *map(str, words)]), capsys)
+        printed, status = result_of(lambda: main(["experiments", *map(str, words)]), capsys)
         assert not status, printed.err
         return printed.out
 

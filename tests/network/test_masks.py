@@ -44,7 +44,7 @@ def test_masks_of_figure_3(empty_history, shapes):
             result = int(history.result[row])
             if result >= len(results):
                 assert not expected.any()
-                assert history.empty[result - len(results)] == b
+                assert history.empty_dialogues[result - len(results)] == b
                 continue
             g, member, q = results[result]
             grid = history.grids[g]
@@ -55,11 +55,11 @@ def test_masks_of_figure_3(empty_history, shapes):
         if history is masks.history and empty_history == "released":
             for b in range(5):
                 for p in range(20):
-                    g, member, q = results[int(history.result[packing.row_at[b, p]])]
+                    g, member, q = results[int(history.result[packing.padded_row_at[b, p]])]
                     grid = history.grids[g]
-                    assert grid.query[member, q] == packing.row_at[b, p]
+                    assert grid.query[member, q] == packing.padded_row_at[b, p]
                     keys = grid.key[member][grid.bias[member, 0, q] == 0].tolist()
                     assert [at[key] for key in keys] == [(b, k) for k in allowed[b, p].nonzero()[:, 0].tolist()]
-        assert (history.empty is None) == (history is masks.history)
+        assert (history.empty_dialogues is None) == (history is masks.history)
     if empty_history == "released":
         torch.testing.assert_close(masks.history.rule._uniform, torch.full((20,), 1 / 20))

@@ -46,7 +46,9 @@ def test_outputs_and_gradients(positions, layers, seed, empty_history, modality_
             assert ours.grad is None
             assert theirs.grad.abs().max() < 1e-6
         else:
-            torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-5, msg=name)
+            torch.testing.assert_close(
+                ours.grad, theirs.grad, rtol=1e-4, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
+            )
 
 
 @pytest.mark.parametrize("rates", [(0.4, 0.0, 0.0), (0.0, 0.3, 0.0), (0.0, 0.0, 0.4), (0.2, 0.1, 0.2)])

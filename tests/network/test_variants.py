@@ -175,8 +175,9 @@ def test_checkpoints_of_a_variant(corpus, variant, tmp_path):
     torch.testing.assert_close(again(one_batch_of(corpus)), decision.log_prob)
     whole = small_network(corpus)
     if set(released_state(whole)) != set(released_state(network)):
-        with pytest.raises(InputError, match="trained with other --layers, --modalities, --without"):
+        with pytest.raises(InputError, match="trained with other settings") as error:
             load_released(whole, tmp_path / "it.pkl")
+        assert {"layers", "modalities", "without", "evidence_gate_inputs"} <= set(error.value.change)
 
 
 def test_parts_can_be_left_out_together(corpus):

@@ -11,10 +11,10 @@ from common.errors import InputError
 from common.evaluation.evaluate import evaluate
 from common.evaluation.metrics import scores
 from common.release.checkpoint import load_released, save_released
-from common.settings import TrainingSettings
+from common.settings import NetworkSettings, TrainingSettings
 from common.training import run
 from common.training.run import build_network, train_run
-from tests.small import small_corpus
+from tests.small import random_corpus, small_corpus
 
 CPU = torch.device("cpu")
 FILES = ["ECERC_MODEL.pkl", "ECERC_MODEL_2.pkl", "history.csv", "predictions.csv", "results.csv", "settings.yaml"]
@@ -121,6 +121,14 @@ def test_the_same_seed_gives_the_same_results(corpus, tmp_path):
     a, b = (pd.read_csv(tmp_path / name / "results.csv") for name in "ab")
     pd.testing.assert_frame_equal(a[a.seed == 6].reset_index(drop=True), b)
     assert not a.iloc[0, 2:].equals(a.iloc[1, 2:])
+
+
+def test_a_modality_that_the_data_lack_is_named():
+    corpus = random_corpus([3], widths={"text": 4, "event": 3, "audio": 0, "visual": 2})
+    with pytest.raises(InputError, match="has no audio features, but text, event, visual; use these") as error:
+        build_network(NetworkSettings(), corpus)
+    assert error.value.change == ["modalities"]
+    assert build_network(NetworkSettings(modalities="TV"), corpus).evidence_width == 6
 
 
 def test_a_folder_with_results_is_refused_unless_told(corpus, tmp_path):
