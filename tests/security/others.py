@@ -37,6 +37,7 @@ LACKING = (
     b"X",
     b"cbuiltins\nfrozenset",
 )  # sizes() that begin so have opcodes torch lacks
+DEEPEST = 3 * 10**4  # torch's unpickler is Python, and slow
 TORCH_CALLS = """
 torch.FloatStorage torch.storage.UntypedStorage torch.Tensor torch._utils._rebuild_tensor
 torch._utils._rebuild_sparse_tensor torch._utils._rebuild_qtensor torch._utils._rebuild_wrapper_subclass
@@ -72,9 +73,9 @@ def checkpoints(network):
         yield wrap(call("builtins", "bytearray", number(10**12)) + b"."), "not a complete checkpoint"
         yield wrap(b"}" + laughs(b"\x86", b"K\1") + b"Ns."), "not a complete checkpoint"
         yield wrap(b"}" + nested(b")", b"\x85", 2 * 10**5) + b"Ns."), UNBOUNDED
-        for depth in (10**4, 10**5):
+        for depth in (10**4, DEEPEST):
             yield wrap(lists(depth) + b"."), "found a list"
-        yield wrap(b"}" + text("a") + lists(10**5) + b"s."), "found a dict"
+        yield wrap(b"}" + text("a") + lists(DEEPEST) + b"s."), "found a dict"
         # in an OrderedDict, attributes can stand before methods
         hidden = call("collections", "OrderedDict") + text("a") + b"K\1s" + b"}" + text("values")
         yield wrap(hidden + name("collections", "OrderedDict") + b"sb."), "found a dict"
@@ -83,7 +84,7 @@ def checkpoints(network):
         for length in (2**60, 10**12, -1):
             pid = b"(" + text("storage") + name("torch", "FloatStorage") + text("0") + text("cpu") + number(length)
             yield wrap(pid + b"tQ."), "not a complete checkpoint"
-        for content, words in sizes():
+        for content, words in sizes(DEEPEST):
             bounded = words is not UNBOUNDED or content.startswith(LACKING)
             yield wrap(content), "not a complete checkpoint|found a" if bounded else UNBOUNDED
     for change in (

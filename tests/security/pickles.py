@@ -90,7 +90,7 @@ def code():
         )
 
 
-def sizes():
+def sizes(deepest=10**5):
     """Everything that would take memory or time without having the bytes.
 
     The memory limit refuses what the standard library allocates on the word of the file.
@@ -130,7 +130,7 @@ def sizes():
     colliding = body([k * (2**61 - 1) for k in range(10, 10**5)])
     yield colliding + b".", "found 99990 fields"
     yield call("builtins", "set", colliding), UNBOUNDED
-    for depth in (10**4, 10**5):
+    for depth in (10**4, deepest):
         yield b"]" * depth + b"a" * (depth - 1) + b".", "found 1 fields"
         yield nested(b")", b"\x85", depth) + b".", "found 1 fields"
         yield b"}" + b"K\1}" * depth + b"s" * depth + b".", "found a dict"
