@@ -100,7 +100,8 @@ def check_finished(run: Run, output: Path, data: Data) -> bool:
             )
     if sha256 != data.sha256[run.dataset]:
         raise InputError(
-            f"{folder}: trained on other data files; use another folder, or the data it was trained on", ["output"]
+            f"{folder}: trained on other data files; use another folder, or the data it was trained on",
+            ["output", "data_dir"],
         )
     return True
 

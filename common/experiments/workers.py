@@ -92,7 +92,8 @@ def _workers(backend, scheduler, threads):
     with client:
         if not client.run_on_scheduler(importlib.util.find_spec, "common"):  # it would never hand out a run
             raise InputError(
-                f"--scheduler {scheduler}: it does not find common; start it with PYTHONPATH set to this repository"
+                f"{scheduler}: the scheduler does not find common; start it with PYTHONPATH set to this repository",
+                ["scheduler"],
             )
         count = sum(client.nthreads().values())
         if not count:

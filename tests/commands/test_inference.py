@@ -51,7 +51,7 @@ def test_checkpoints_that_were_trained_differently(project, ran, run, refused, t
 
 def test_batch_size_and_device_reach_the_evaluation(project, inside, tmp_path, monkeypatch):
     """Under "released" history the scores depend on the batch; and the device is the one that was asked for."""
-    seen, here = [], torch.device("cpu", 0)  # another name of the CPU, to be told from the default one
+    seen, here = [], torch.device("cpu", 0)  # another name of the CPU, which is not the default one
 
     class Recording(Batches):
         def __init__(self, corpus, split, size, device, **options):

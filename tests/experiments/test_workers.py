@@ -102,7 +102,9 @@ def test_a_scheduler_that_does_not_find_the_project(refused, small, tmp_path):
     try:
         address = next(line.split()[-1] for line in scheduler.stderr if "Scheduler at:" in line)
         words = ["run", "--output", tmp_path / "sweep", *small, "--backend", "dask", "--scheduler", address]
-        assert f"--scheduler {address}: it does not find common; start it with PYTHONPATH" in refused(*words)
+        line = refused(*words)
+        assert f"{address}: the scheduler does not find common; start it with PYTHONPATH" in line
+        assert line.endswith("; see --scheduler")
     finally:
         scheduler.terminate()
         scheduler.communicate(timeout=60)
