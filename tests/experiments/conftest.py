@@ -61,7 +61,7 @@ def made_once(tmp_path_factory):
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
             widths = {"text": 40, "event": 30, "audio": 20, "visual": 25}
-            corpus = synthetic_corpus("MELD", sizes=(64, 4, 6), turns=(3, 6), widths=widths)
+            corpus = synthetic_corpus("MELD", sizes=(36, 4, 6), turns=(2, 4), widths=widths)
             meld.write(corpus, folder / "data" / meld.FOLDER)
             words = command("run", "--output", folder / "sweep", *options(folder / "data"), "--jobs", 1)
             subprocess.run(words, cwd=ROOT, check=True, env=os.environ | {"OMP_NUM_THREADS": "2"})
