@@ -1,6 +1,7 @@
 """A headless Chromium for tests and screenshots: the one that is installed (Debian: `apt-get install chromium`)."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,17 @@ def browser() -> Iterator:
             yield chromium
         finally:
             chromium.close()
+
+
+def wait_for(page, function, arg=None):
+    """Wait until a JavaScript function gives true, for ten seconds at most.
+
+    Asked again from here: Playwright's own waiting evaluates strings in the page, which its policy forbids.
+    """
+    end = time.monotonic() + 10
+    while not page.evaluate(function, arg):
+        assert time.monotonic() < end, function
+        page.wait_for_timeout(20)
 
 
 def tables(page, section):

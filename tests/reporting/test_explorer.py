@@ -4,7 +4,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from tests.browser import tables
+from tests.browser import tables, wait_for
 from tests.reporting.made_up import HOSTILE, result
 
 
@@ -80,12 +80,12 @@ def test_address_and_back_button(data, open_page):
     assert parse_qs(page.evaluate("location.hash.slice(1)")) == {"dialogue": [ids[4]], "turn": ["7"]}
     for expected in ([f"Conversation {ids[4]}", None], [f"Conversation {ids[3]}", None], began):
         page.go_back()
-        page.wait_for_function(f"shown => JSON.stringify(({position})()) === JSON.stringify(shown)", arg=expected)
+        wait_for(page, f"shown => JSON.stringify(({position})()) === JSON.stringify(shown)", expected)
     page.evaluate("location.hash = '#dialogue=nobody&turn=1'")
     page.evaluate("location.hash = '#scores'")
     assert page.evaluate(position) == began
     page.click(".errors a:visible >> nth=5")
-    page.wait_for_function("document.activeElement.closest('.selected')")
+    wait_for(page, "document.activeElement.closest('.selected')")
     dialogue, turn = page.locator(".errors a:visible >> nth=5").inner_text().split(", turn ")
     heading, who = page.evaluate(position)
     assert [heading, who.split()[0]] == [f"Conversation {dialogue}", turn]
@@ -96,9 +96,11 @@ def test_address_and_back_button(data, open_page):
 
 
 def test_keyboard(open_page, data):
-    page = open_page(f"#dialogue={data['dialogues'][4]['id']}")
+    page = open_page()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
+    page.evaluate("id => { location.hash = `#dialogue=${id}` }", data["dialogues"][4]["id"])
+    wait_for(page, "() => document.querySelectorAll('.turn').length === 20")
     page.locator("#all").focus()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.closest('li').dataset.turn") == "0"
@@ -126,7 +128,7 @@ def test_hostile_text(data, open_page):
     sentences = page.locator(".sentence").all_text_contents()
     assert sentences[: len(HOSTILE)] == HOSTILE
     page.goto(page.url.split("#")[0] + f"#dialogue={data['dialogues'][1]['id']}&turn=2")
-    page.wait_for_function("document.querySelectorAll('.turn').length === 3")
+    wait_for(page, "document.querySelectorAll('.turn').length === 3")
     text = " ".join(page.locator(".selected button").inner_text().split())
     prediction = data["classes"][result(data, 0, 1, 1)[1]]
     assert text.startswith(f"2 · speaker <i>&Ünal (no sentence) predicted {prediction} ")
