@@ -66,8 +66,8 @@ class Tally:
     def add(self, loss: Tensor, log_prob: Tensor, batch: Batch) -> None:
         """Take in a batch."""
         counts = (batch.packing.share > 0).to(self._sums.dtype)
-        cell = 2 + batch.label * self._classes + log_prob.argmax(1)
-        self._sums.scatter_add_(0, cell, counts)
+        entry = 2 + batch.label * self._classes + log_prob.argmax(1)
+        self._sums.scatter_add_(0, entry, counts)
         self._sums[:1].add_(loss)
         self._sums[1:2].add_(self._sums[:1].isfinite())  # a sum that is not finite stays so
 
