@@ -85,7 +85,8 @@ def write_own(corpus: Corpus, folder: str | Path) -> Path:
     """Write `corpus` into `folder`, which is made; returns the file. Raises InputError where there is one already."""
     path = Path(folder) / FILE
     if path.exists():
-        raise InputError(f"{path}: exists already and is not overwritten; remove it or choose another folder")
+        message = f"{path}: exists already and is not overwritten; remove it or choose another folder"
+        raise InputError(message, ["output"])
     path.parent.mkdir(parents=True, exist_ok=True)
     cache.save(corpus, None, path)
     return path
