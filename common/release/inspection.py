@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from common.batching.packing import without_history
 from common.data import feature_pickle
@@ -50,9 +49,8 @@ def _kinds(kinds):
 
 
 def _kind(entry):
-    if isinstance(entry, np.ndarray | torch.Tensor):
-        dtype = str(entry.dtype).removeprefix("torch.")
-        return " × ".join([dtype, *map(str, entry.shape)])
+    if isinstance(entry, np.ndarray):
+        return " × ".join(map(str, (entry.dtype, *entry.shape)))
     if isinstance(entry, list | tuple):
         kinds = sorted(kind.__name__ for kind in set(map(type, entry)))
         return f"list of {'/'.join(kinds) or 'nothing'} × {len(entry)}"
