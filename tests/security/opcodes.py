@@ -1,6 +1,7 @@
 """Pieces of pickles, opcode by opcode; each leaves one object on the stack."""
 
 import io
+import os
 import pickle
 import struct
 import zipfile
@@ -8,6 +9,20 @@ import zipfile
 # In place of what a refusal says, of files for which the standard library or torch allocates, computes or recurses on
 # the file's word: their process may end, by a signal or for lack of memory, and nothing else may happen.
 UNBOUNDED = "unbounded"
+COMMAND = "touch canary"
+
+
+class Attack:
+    def __init__(self, function=os.system, *arguments):
+        self.call = function, arguments or (COMMAND,)
+
+    def __reduce__(self):
+        return self.call
+
+
+class AttackEx(Attack):
+    def __reduce_ex__(self, protocol):
+        return self.call
 
 
 def name(module, last):

@@ -15,6 +15,7 @@ import torch
 from common.release.checkpoint import released_state
 from tests.security.opcodes import (
     UNBOUNDED,
+    Attack,
     archive,
     body,
     call,
@@ -26,7 +27,7 @@ from tests.security.opcodes import (
     text,
     torch_bytes,
 )
-from tests.security.pickles import NAMES, Attack, sizes
+from tests.security.pickles import NAMES, sizes
 
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # begins every file of torch before 1.6
 LACKING = (

@@ -1,7 +1,6 @@
 """Hostile pickles: pairs of the content of MELD's feature file and what the refusal has to say."""
 
 import io
-import os
 import pickle
 import struct
 from itertools import chain
@@ -11,9 +10,23 @@ import torch
 
 from common.data.meld import write
 from common.data.synthetic import synthetic_corpus
-from tests.security.opcodes import BOMB, UNBOUNDED, body, call, laughs, lists, name, nested, number, text, torch_bytes
+from tests.security.opcodes import (
+    BOMB,
+    COMMAND,
+    UNBOUNDED,
+    Attack,
+    AttackEx,
+    body,
+    call,
+    laughs,
+    lists,
+    name,
+    nested,
+    number,
+    text,
+    torch_bytes,
+)
 
-COMMAND = "touch canary"
 NAMES = """
 posix.system os.system nt.system subprocess.Popen builtins.eval builtins.exec builtins.compile builtins.__import__
 builtins.getattr builtins.open builtins.__build_class__ builtins.type builtins.object builtins.map builtins.range
@@ -31,19 +44,6 @@ torch._utils._rebuild_qtensor torch._utils._rebuild_wrapper_subclass torch._tens
 torch.nn.Linear torch.FloatStorage torch.utils._config_module.load_config torch._dynamo.guards.GuardBuilder.get
 joblib.load pandas.read_pickle
 """.split()  # noqa: SIM905
-
-
-class Attack:
-    def __init__(self, function=os.system, *arguments):
-        self.call = function, arguments or (COMMAND,)
-
-    def __reduce__(self):
-        return self.call
-
-
-class AttackEx(Attack):
-    def __reduce_ex__(self, protocol):
-        return self.call
 
 
 def code():
