@@ -15,6 +15,21 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one thread each, as there is a worker
 settings.register_profile("ecerc", deadline=None, max_examples=40, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("ecerc")
 
+LONG = (
+    "training/test_trajectory",
+    "experiments/test_workers",
+    "experiments/test_sweep",
+    "security/",
+    "faults/",
+    "docs/",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Long files first, so that no core is idle while another ends one."""
+    items.sort(key=lambda item: not item.nodeid.startswith(tuple(f"tests/{name}" for name in LONG)))
+
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

@@ -12,13 +12,10 @@ def scores(label: ArrayLike, prediction: ArrayLike, classes: list[str]) -> dict[
 
     Utterances whose label is not known, -1, do not count.
     """
-    from sklearn.metrics import confusion_matrix
-
-    label, prediction = np.asarray(label), np.asarray(prediction)
+    label, prediction, count = np.asarray(label), np.asarray(prediction), len(classes)
     known = label >= 0
-    if not known.any():
-        return confusion_scores(np.zeros((len(classes), len(classes)), np.int64))
-    return confusion_scores(confusion_matrix(label[known], prediction[known], labels=range(len(classes))))
+    pairs = count * label[known] + prediction[known]
+    return confusion_scores(np.bincount(pairs, minlength=count * count).reshape(count, count))
 
 
 def confusion_scores(confusion: np.ndarray) -> dict[str, Any]:

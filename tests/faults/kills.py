@@ -15,7 +15,7 @@ from tests.small import small_corpus
 
 SMALL = {"hidden_width": 8, "heads": 2, "head_width": 4, "learning_rate": 1e-2, "evidence_dropout": 0.3}
 SETTINGS = TrainingSettings(seeds=(5, 6, 7), epochs=12, patience=12, **SMALL)
-IMPORTED = ("torch._dynamo", "sklearn.metrics", "common.reporting.figures", "matplotlib.backends.backend_svg")  # late
+IMPORTED = ("torch._dynamo", "common.reporting.figures", "matplotlib.backends.backend_svg")  # late
 
 
 def train(folder, resume, threads):
