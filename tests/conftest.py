@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one thread each, as there is a worker for each core; before torch is imported
@@ -46,6 +47,11 @@ def shared():
 @pytest.fixture(scope="session")
 def real_data(shared, tmp_path_factory):
     """A data folder with the real dialogues of ../shared in the released layout."""
-    folder = tmp_path_factory.mktemp("data")
-    subprocess.run([sys.executable, shared / "data" / "unpack.py", folder], check=True, stdout=subprocess.DEVNULL)
+    root = tmp_path_factory.getbasetemp()
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "real_data"  # all processes share it
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            command = [sys.executable, shared / "data" / "unpack.py", f"{folder}.part"]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            os.rename(f"{folder}.part", folder)
     return folder
