@@ -7,11 +7,11 @@ from common.commands.options import short_path
 from common.data import DATASETS
 from common.errors import InputError
 from common.files import read_yaml
+from common.release.published import CHECKPOINTS
 from common.settings import EvaluationSettings, build, words
-from common.training.folder import RESULTS, SETTINGS, checkpoint_name, classes_of
+from common.training.folder import RESULTS, SETTINGS, classes_of
 
 OPTIONS = ("checkpoints", "checkpoint")  # a command has one of these
-RELEASED = [checkpoint_name(index) for index in range(3)]
 
 
 def find_checkpoints(
@@ -26,8 +26,8 @@ def find_checkpoints(
     if given:
         paths, origin = [path for entry in given for path in _given(entry)], "as given"
     else:
-        paths = [folder / name for name in RELEASED if (folder / name).is_file() and dataset in DATASETS]
-        origin = f"beside {folder.name}/inference.py ({len(paths)} of {len(RELEASED)})"
+        paths = [folder / name for name in CHECKPOINTS if (folder / name).is_file() and dataset in DATASETS]
+        origin = f"beside {folder.name}/inference.py ({len(paths)} of {len(CHECKPOINTS)})"
     if not paths:
         run = _newest_run(folder, dataset, synthetic)
         paths = _of_run(run)
@@ -56,7 +56,7 @@ def _newest_run(folder, dataset, synthetic):
     if dataset not in DATASETS:
         raise InputError(f"{folder}: no finished run on {dataset} in runs/; name checkpoints, or train first", OPTIONS)
     raise InputError(
-        f"{folder}: no checkpoints here ({', '.join(RELEASED)}) and no finished run on "
+        f"{folder}: no checkpoints here ({', '.join(CHECKPOINTS)}) and no finished run on "
         f"{'synthetic' if synthetic else 'real'} data in runs/; put the authors' there (zt-ai/ECERC on the Hugging "
         f"Face hub: `python -m common obtain {folder.name} --only checkpoints`), name others, or train first",
         OPTIONS,

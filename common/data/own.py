@@ -45,7 +45,6 @@ def build_corpus(name: str, utterances: str | Path, features: dict[str, str | Pa
     dialogue = table.dialogue.map({d: k for k, d in enumerate(table.dialogue.unique())})
     order = np.lexsort([number, dialogue, table.split.map(SPLITS.index)])
     arrays = {key: _array(Path(path), len(table), utterances)[order] for key, path in features.items()}
-    arrays |= {key: np.zeros((len(table), 0), np.float32) for key in FEATURES if key not in features}
     table = table.iloc[order]
     known = table.label[table.label != ""].unique()
     classes = sorted(known, key=float) if all(map(_is_number, known)) else sorted(known)

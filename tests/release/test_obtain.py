@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from common.__main__ import main
-from common.commands.checkpoints import RELEASED
 from common.data import iemocap
 from common.data.load import load_corpus
 from common.release import obtain
 from common.release.published import CHECKPOINTS, DRIVE_IDS
 from common.settings import DEFAULT_DATA
+from common.training.folder import checkpoint_name
 from tests.release.server import POINTER, complete, hub_file
 from tests.small import result_of, same
 
@@ -53,10 +53,11 @@ def test_the_environment_names_a_mirror_of_the_hub(offered, tmp_path):
 
 def test_the_default_targets_are_where_the_scripts_look():
     paths = [path for _, path in obtain.targets(["IEMOCAP", "MELD"], DEFAULT_DATA, DEFAULT_DATA.parent)]
+    names = [checkpoint_name(index) for index in range(3)]  # as training calls them
     assert paths[:3] == [ROOT / "data" / "iemocap" / name for name in iemocap.FILES]
-    assert paths[3:6] == [ROOT / "IEMOCAP" / name for name in RELEASED]
+    assert paths[3:6] == [ROOT / "IEMOCAP" / name for name in names]
     assert paths[6] == ROOT / "data" / "meld" / "meld_emotion_semantic_features_roberta.pkl"
-    assert paths[7:] == [ROOT / "MELD" / name for name in RELEASED]
+    assert paths[7:] == [ROOT / "MELD" / name for name in names]
     assert obtain.obtain.__defaults__ == (ROOT / "data", ROOT)
 
 
