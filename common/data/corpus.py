@@ -26,6 +26,8 @@ class Corpus:
     `offset`: int64, (dialogues + 1,); dialogue i holds the utterances offset[i] to offset[i + 1].
     `ids`: dialogue ids; `splits`: name of a split to the list of its dialogues (positions in `ids`).
     `sentiment`: int64, (U,), where the dataset has a second labelling; `sentences`: U strings, or empty.
+    `numbers`: int64, (U,), the number of each utterance in its dialogue as the user gave it; None for released files,
+    which give none: there it is the position. `utterances` has it in both cases.
     `sources`: what it was made of, name to SHA-256.
     """
 
@@ -40,6 +42,7 @@ class Corpus:
     speakers: list[str]
     sentences: list[str] = field(default_factory=list)
     sentiment: np.ndarray | None = None
+    numbers: np.ndarray | None = None
     sources: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -51,6 +54,16 @@ class Corpus:
     def lengths(self) -> np.ndarray:
         """Utterances of each dialogue, (dialogues,)."""
         return np.diff(self.offset)
+
+    @property
+    def positions(self) -> np.ndarray:
+        """Of each utterance its position in the dialogue, from 0, int64 (U,)."""
+        return np.arange(self.offset[-1]) - np.repeat(self.offset[:-1], self.lengths)
+
+    @property
+    def utterances(self) -> np.ndarray:
+        """Of each utterance its number in the dialogue, as it was given, int64 (U,)."""
+        return self.positions if self.numbers is None else self.numbers
 
     def rows(self, split: str) -> np.ndarray:
         """Positions of the utterances of `split`, dialogue after dialogue in file order."""

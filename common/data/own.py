@@ -60,6 +60,7 @@ def build_corpus(name: str, utterances: str | Path, features: dict[str, str | Pa
         speaker=pd.Index(speakers).get_indexer(table.speaker).astype(np.int64),
         classes=classes,
         speakers=speakers,
+        numbers=number.iloc[order].to_numpy(np.int64),
         sentences=table.sentence.tolist() if "sentence" in table else [],
         sources={Path(path).name: sha256(path) for path in (utterances, *features.values())},
         features=arrays,
@@ -156,7 +157,9 @@ def _holds_together(corpus):
             and used == list(range(dialogues))
             and all(f.dtype == np.float32 and f.shape == (count, f.shape[1]) for f in corpus.features.values())
             and all(np.isfinite(values).all() for values in corpus.features.values())
-            and all(a.dtype == np.int64 and a.shape == (count,) for a in (corpus.label, corpus.speaker))
+            and all(
+                a.dtype == np.int64 and a.shape == (count,) for a in (corpus.label, corpus.speaker, corpus.utterances)
+            )
             and -1 <= corpus.label.min() <= corpus.label.max() < len(corpus.classes)
             and 0 <= corpus.speaker.min() <= corpus.speaker.max() < len(corpus.speakers)
             and len(corpus.sentences) in (0, count)

@@ -7,13 +7,14 @@ from common.data.corpus import Corpus
 
 
 def prediction_rows(corpus: Corpus, split: str, log_prob: Tensor, **origin: object) -> pd.DataFrame:
-    """A row per utterance of `split`, in file order: the columns `origin`, dialogue, utterance (from 0), speaker, label
-    (empty where not known), prediction, and a log_prob_<class> per class, from the log-probabilities (U, C).
+    """A row per utterance of `split`, in file order: the columns `origin`, dialogue, utterance (its number as it was
+    given), position (from 0), speaker, label (empty where not known), prediction, and a log_prob_<class> per class,
+    from the log-probabilities (U, C).
     """
     rows = corpus.rows(split)
     dialogue = [i for d in corpus.splits[split] for i in [corpus.ids[d]] * int(corpus.lengths[d])]
-    utterance = [u for d in corpus.splits[split] for u in range(int(corpus.lengths[d]))]
-    table = pd.DataFrame(origin | {"dialogue": dialogue, "utterance": utterance})
+    number = {"utterance": corpus.utterances[rows], "position": corpus.positions[rows]}
+    table = pd.DataFrame(origin | {"dialogue": dialogue} | number)
     table["speaker"] = [corpus.speakers[s] for s in corpus.speaker[rows]]
     table["label"] = [corpus.classes[c] if c >= 0 else "" for c in corpus.label[rows]]
     table["prediction"] = [corpus.classes[c] for c in log_prob.argmax(1)]

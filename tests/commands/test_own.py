@@ -53,6 +53,12 @@ def test_the_example_of_the_documents(talks):
     known = predictions.label != ""
     assert set(predictions.dialogue[~known]) == {39}
     assert set(predictions.prediction) <= {"angry", "calm", "glad"}
+    given = pd.read_csv(talks / "talks" / "utterances.csv", keep_default_na=False)
+    for table in (predictions, pd.read_csv(talks / "talks" / "run" / "predictions.csv", keep_default_na=False)):
+        joined = table.merge(given, on=["dialogue", "utterance"], suffixes=("", "_given"))
+        assert len(joined) == len(table)
+        assert (joined.label == joined.label_given).all()
+        assert (joined.position == joined.utterance - 1).all()
     results = pd.read_csv(talks / "talks" / "run" / "results.csv")
     right = (predictions.label == predictions.prediction)[known].groupby(predictions.checkpoint).mean()
     assert right.tolist() == pytest.approx((results.test_accuracy / 100).tolist())
