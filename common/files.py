@@ -97,14 +97,22 @@ def read_yaml(path: str | Path) -> dict:
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read(LONGEST_YAML + 1)
-        if len(text) > LONGEST_YAML:
-            raise InputError(f"{path}: found more than {LONGEST_YAML} characters; expected settings; restore it")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable as YAML ({error}); restore or remove it") from None
+    return mapping_of(text, path)
+
+
+def mapping_of(text: str, where: object) -> dict:
+    """The mapping that the YAML `text` says. Raises InputError, naming `where`, as `read_yaml`."""
+    if len(text) > LONGEST_YAML:
+        raise InputError(f"{where}: found more than {LONGEST_YAML} characters; expected settings; restore it")
+    try:
         content = yaml.load(text, _Loader)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise InputError(f"{path}: not readable as YAML ({reason}); restore or remove it") from None
+        raise InputError(f"{where}: not readable as YAML ({reason}); restore or remove it") from None
     if not isinstance(content, dict):
         raise InputError(
-            f"{path}: found {type(content).__name__}; expected a mapping of settings; restore or remove it"
+            f"{where}: found {type(content).__name__}; expected a mapping of settings; restore or remove it"
         )
     return content

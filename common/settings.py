@@ -133,6 +133,9 @@ class EvaluationSettings(NetworkSettings):
     )
 
 
+OUTPUTS_DEPEND_ON = tuple(f.name for f in fields(EvaluationSettings) if not f.name.endswith("_dropout"))  # evaluated
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings(EvaluationSettings):
     """The network, how it is evaluated, and how it is trained."""

@@ -1,5 +1,7 @@
 """Small conversations and networks, for tests that need no released sizes."""
 
+from dataclasses import asdict
+
 import numpy as np
 import torch
 
@@ -8,7 +10,7 @@ from common.data.corpus import FEATURES, Corpus, from_dialogues
 from common.data.synthetic import synthetic_corpus
 from common.evaluation.evaluate import evaluate
 from common.network.ecerc import ECERC
-from common.settings import NetworkSettings
+from common.settings import EvaluationSettings, NetworkSettings
 from common.training.fit import Trainer
 from common.training.loss import focal_loss
 from common.training.side_by_side import side_by_side
@@ -20,10 +22,25 @@ def small_corpus(dataset="IEMOCAP", sizes=(9, 1, 3), turns=(2, 6), **changes):
     return synthetic_corpus(dataset, sizes=sizes, turns=turns, widths=WIDTHS, **changes)
 
 
+NETWORK = {"hidden_width": 8, "heads": 2, "head_width": 4, "attention_dropout": 0.0}
+
+
 def small_network(corpus, seed=0, **settings):
     torch.manual_seed(seed)
-    values = {"hidden_width": 8, "heads": 2, "head_width": 4, "attention_dropout": 0.0} | settings
-    return ECERC(NetworkSettings(**values), corpus.widths, len(corpus.classes)).eval()
+    return ECERC(NetworkSettings(**(NETWORK | settings)), corpus.widths, len(corpus.classes)).eval()
+
+
+def about(corpus, synthetic=False, **settings):
+    """What the settings.yaml of a run says of a `small_network`, as far as an evaluation needs it."""
+    values = asdict(EvaluationSettings(**(NETWORK | settings)))
+    data = {"widths": corpus.widths, "classes": list(corpus.classes)}
+    return {"dataset": corpus.name, "synthetic": synthetic, "hyperparameters": values, "data": data}
+
+
+def without_record(checkpoint, path):
+    """Write `checkpoint` to `path` as the authors' code writes one: weights, and nothing of the training."""
+    torch.save(torch.load(checkpoint), path)
+    return path
 
 
 def random_corpus(lengths, speakers=3, classes=4, seed=0, widths=WIDTHS):

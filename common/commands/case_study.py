@@ -3,14 +3,11 @@
 import argparse
 import runpy
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from common.commands.options import add_common_options, add_options, given_options, short_path
+from common.commands.options import add_checkpoint_options, add_common_options, add_options, given_options, short_path
 from common.errors import InputError
 from common.settings import DATASET_NAMES, SPLITS, EvaluationSettings
-
-if TYPE_CHECKING:
-    from common.data.corpus import Corpus
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", choices=DATASET_NAMES, required=True)
     parser.add_argument("--dialogue", required=True, metavar="ID", help="id of the dialogue, in any split")
     parser.add_argument("--utterance", type=int, required=True, metavar="K", help="its number in it, from 1")
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="(default: the first that inference.py takes)")
+    add_checkpoint_options(parser, None, "one of them (default: the first that inference.py takes)")
     parser.add_argument(
         "--output", type=Path, default=Path("case"), metavar="FILE", help="without its ending (default: case)"
     )
@@ -30,30 +27,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Draw the utterance."""
-    for ending in (".png", ".svg"):
-        target = arguments.output.with_suffix(ending)
-        if target.exists() and not arguments.overwrite:
-            raise InputError(f"--output {target}: exists already; choose another name, or --overwrite")
     from common.batching.batches import Batches
+    from common.commands.checkpoints import prepared
     from common.environment import choose_device
     from common.network.explain import explain
-    from common.release.checkpoint import load_released
     from common.reporting.analysis import checkpoint_analysis, conversations
     from common.reporting.case_figure import case_figure
     from common.reporting.figures import save_figure
     from common.training.run import build_network
 
-    device = choose_device(arguments.device)
-    checkpoint, path, settings, corpus = _checkpoint_and_corpus(arguments)
+    dataset, device, hyperparameters = arguments.dataset, choose_device(arguments.device), _hyperparameters(arguments)
+    given = [arguments.checkpoints] if arguments.checkpoints else None
+    checkpoints, settings, corpus, _ = prepared(
+        dataset, ROOT / dataset, hyperparameters, arguments, given, all_of_them=False
+    )
+    ((name, checkpoint),) = checkpoints.items()
     dialogue = _dialogue(arguments, corpus)
+    for ending in (".png", ".svg"):
+        target = arguments.output.with_suffix(ending)
+        if target.exists() and not arguments.overwrite:
+            raise InputError(f"--output {target}: exists already; choose another name, or --overwrite")
     split = next(split for split in SPLITS if dialogue in corpus.splits[split])
     index, turn = corpus.splits[split].index(dialogue), arguments.utterance - 1
 
     network = build_network(settings, corpus)
-    load_released(network, path)
+    checkpoint.fill(network)
     explanation = explain(network.to(device), Batches(corpus, split, settings.batch_size, device))
-    analysis = checkpoint_analysis(checkpoint, corpus, split, settings, explanation, None, "")
-    title = f"{corpus.name}, dialogue {arguments.dialogue}, turn {arguments.utterance} ({split}; {checkpoint})"
+    analysis = checkpoint_analysis(name, corpus, split, settings, explanation, None, "")
+    title = f"{corpus.name}, dialogue {arguments.dialogue}, turn {arguments.utterance} ({split}; {name})"
     about = {"title": title, "classes": corpus.classes}
     about |= {"modalities": settings.modalities_in_use, "routes": settings.routes}
     entry = analysis["turns"][int(corpus.offset[dialogue]) - int(corpus.rows(split)[0]) + turn]
@@ -63,28 +64,13 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"wrote {' and '.join(short_path(path) for path in save_figure(figure, arguments.output))}")
 
 
-def _checkpoint_and_corpus(arguments: argparse.Namespace) -> tuple[str, Path, EvaluationSettings, "Corpus"]:
-    """Name and path of the checkpoint, its settings, and the conversations; as inference.py has them."""
-    from common.commands.checkpoints import find_checkpoints, trained_settings
-    from common.commands.conversations import corpus_of, own_corpus_of
-    from common.data import DATASETS
-
-    folder, dataset = ROOT / arguments.dataset, arguments.dataset
-    hyperparameters = runpy.run_path(str(folder / "inference.py"))["HYPERPARAMETERS"]
-    options = given_options(arguments, EvaluationSettings)
-    for name in options:
+def _hyperparameters(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Those at the top of the dataset's inference.py. Raises InputError for options that it does not have."""
+    hyperparameters = runpy.run_path(str(ROOT / arguments.dataset / "inference.py"))["HYPERPARAMETERS"]
+    for name in given_options(arguments, EvaluationSettings):
         if name not in hyperparameters:
-            raise InputError(f"{name}: not for {dataset}; its inference.py has no such value", [name])
-    own_corpus = own_corpus_of(arguments)
-    name = own_corpus.name if own_corpus else dataset
-    given = [arguments.checkpoint] if arguments.checkpoint else None
-    checkpoints, _ = find_checkpoints(given, folder, name, arguments.synthetic)
-    checkpoint, path = next(iter(checkpoints.items()))
-    settings, classes, _ = trained_settings(name, {checkpoint: path}, hyperparameters, options, arguments.synthetic)
-    corpus, _ = corpus_of(dataset, arguments, settings.labels, own_corpus)
-    if own_corpus:
-        corpus = corpus.with_classes(classes or DATASETS[dataset].CLASSES)
-    return checkpoint, path, settings, corpus
+            raise InputError(f"{name}: not for {arguments.dataset}; its inference.py has no such value", [name])
+    return hyperparameters
 
 
 def _dialogue(arguments, corpus):

@@ -1,17 +1,23 @@
 """Which checkpoints are evaluated, and with which settings."""
 
-from dataclasses import fields
+import argparse
 from pathlib import Path
 
-from common.commands.options import short_path
+from common.commands.conversations import corpus_of, own_corpus_of
+from common.commands.options import given_options, short_path
 from common.data import DATASETS
+from common.data.corpus import Corpus
+from common.data.load import require_files
 from common.errors import InputError
 from common.files import read_yaml
+from common.release import published
+from common.release.checkpoint import Checkpoint, checkpoints_in, read_checkpoint
 from common.release.published import CHECKPOINTS
-from common.settings import EvaluationSettings, build, words
-from common.training.folder import RESULTS, SETTINGS, classes_of
+from common.release.trained import authors_dataset, check_classes, differences, stands_for_authors
+from common.settings import OUTPUTS_DEPEND_ON, EvaluationSettings, build, words
+from common.training.folder import RESULTS, SETTINGS
 
-OPTIONS = ("checkpoints", "checkpoint")  # a command has one of these
+OPTIONS = ("checkpoints",)
 
 
 def find_checkpoints(
@@ -30,7 +36,7 @@ def find_checkpoints(
         origin = f"beside {folder.name}/inference.py ({len(paths)} of {len(CHECKPOINTS)})"
     if not paths:
         run = _newest_run(folder, dataset, synthetic)
-        paths = _of_run(run)
+        paths = checkpoints_in(run)
         origin = f"of the newest run with checkpoints, {short_path(run)} ({len(paths)})"
     short = len({path.name for path in paths}) == len(paths)
     named = {path.name if short else str(path): path for path in paths}
@@ -41,7 +47,7 @@ def find_checkpoints(
 
 def _given(path):
     """The checkpoints that `path`, a file or a run's folder, stands for."""
-    paths = _of_run(path) if path.is_dir() else [path] if path.is_file() else []
+    paths = checkpoints_in(path) if path.is_dir() else [path] if path.is_file() else []
     if not paths:
         raise InputError(f"{path}: no such checkpoint; expected ECERC_MODEL*.pkl, or a run's folder", OPTIONS)
     return paths
@@ -50,7 +56,7 @@ def _given(path):
 def _newest_run(folder, dataset, synthetic):
     """The folder of the newest finished run with checkpoints on `dataset`."""
     finished = [path.parent for path in (folder / "runs").glob(f"*/{RESULTS}")]
-    finished = [run for run in finished if _of_run(run) and _trained_on(run) == (dataset, synthetic)]
+    finished = [run for run in finished if checkpoints_in(run) and _trained_on(run) == (dataset, synthetic)]
     if finished:
         return max(finished, key=lambda run: (run / RESULTS).stat().st_mtime)
     if dataset not in DATASETS:
@@ -63,56 +69,130 @@ def _newest_run(folder, dataset, synthetic):
     )
 
 
-def _of_run(run):
-    """Its checkpoints, in the order of its seeds."""
-    return sorted(run.glob("ECERC_MODEL*.pkl"), key=lambda path: (len(path.name), path.name))
-
-
 def _trained_on(run):
     """The dataset of a run, and whether it was a synthetic one."""
     content = read_yaml(run / SETTINGS) if (run / SETTINGS).is_file() else {}
     return content.get("dataset"), bool(content.get("synthetic"))
 
 
-def trained_settings(
-    dataset: str, checkpoints: dict[str, Path], hyperparameters: dict, options: dict, synthetic: bool
-) -> tuple[EvaluationSettings, list[str] | None, list[str]]:
-    """EvaluationSettings for `checkpoints` (names to paths), their classes, and notes for the user, a list of lines.
+def prepared(
+    dataset: str,
+    folder: Path,
+    hyperparameters: dict,
+    arguments: argparse.Namespace,
+    given: list[Path] | None,
+    *,
+    all_of_them: bool = True,
+) -> tuple[dict[str, Checkpoint], EvaluationSettings, Corpus, str]:
+    """Checkpoints by name, the settings to evaluate them with, the conversations, and in words where these came from.
 
-    The classes are known where a settings.yaml stands beside a checkpoint.
-
-    The `hyperparameters` at the top of the script count least, over them what a checkpoint was trained with (the
-    settings.yaml beside it), over that the `options` of the command line. Raises InputError for checkpoints of another
-    `dataset`, unless that is the user's own, or such that were not trained alike.
+    Prints which checkpoints, and what is worth knowing of them. `given`, `folder`: see `find_checkpoints`; only the
+    first one unless `all_of_them`. Raises InputError where they do not fit together, or where the order of their
+    classes, or of features, is not known.
     """
-    top, candidates, notes, classes = build(EvaluationSettings, hyperparameters, "inference.py"), [], [], []
-    for name, path in checkpoints.items():
-        trained, beside = {}, path.parent / SETTINGS
-        if beside.is_file():
-            content = read_yaml(beside)
-            trained = _trained_values(content, path, dataset)
-            classes.append(classes_of(content))
-            if content.get("synthetic") and not synthetic:
-                notes.append(f"Note: {name} was trained on synthetic conversations, unlike what follows.")
-        candidates.append(build(EvaluationSettings, hyperparameters | trained | options, beside))
+    own_corpus = own_corpus_of(arguments)
+    if not (arguments.synthetic or own_corpus):
+        require_files(dataset, arguments.data_dir)
+    name = own_corpus.name if own_corpus else dataset
+    paths, origin = find_checkpoints(given, folder, name, arguments.synthetic)
+    paths = paths if all_of_them else dict(list(paths.items())[:1])
+    checkpoints = {name: read_checkpoint(path) for name, path in paths.items()}
+    options = given_options(arguments, EvaluationSettings)
+    settings, classes, notes = trained_settings(
+        name, checkpoints, hyperparameters, options, arguments.synthetic, arguments.classes
+    )
+    print(f"Checkpoints {origin}: {', '.join(checkpoints)}", *notes, sep="\n")
+    corpus, origin = corpus_of(dataset, arguments, settings.labels, own_corpus)
+    if own_corpus or arguments.classes:
+        corpus = corpus.with_classes(classes or corpus.classes)
+    elif classes:
+        check_classes(next(iter(checkpoints)), classes, corpus.classes, [*OPTIONS, "labels"])
+    return checkpoints, settings, corpus, origin
+
+
+def trained_settings(
+    dataset: str,
+    checkpoints: dict[str, Checkpoint],
+    hyperparameters: dict,
+    options: dict,
+    synthetic: bool,
+    classes: list[str] | None = None,
+) -> tuple[EvaluationSettings, list[str] | None, list[str]]:
+    """EvaluationSettings for `checkpoints`, their classes where these are known, and notes for the user, lines.
+
+    The `hyperparameters` at the top of the script count least, over them what a checkpoint was trained with, over that
+    the `options` of the command line. `classes`: as the command line has them, for checkpoints that do not know their
+    own. Raises InputError for checkpoints of another `dataset`, unless that is the user's own; for such that were not
+    trained alike; and on the user's own conversations where the classes are not known.
+    """
+    top, candidates, known, notes = build(EvaluationSettings, hyperparameters, "inference.py"), [], [], []
+    different: dict[str, list[str]] = {}
+    for name, checkpoint in checkpoints.items():
+        values, reference, mine, said = _known_of(name, checkpoint, dataset, synthetic, classes)
+        _check_given(name, checkpoint, classes, mine)
+        settings = build(EvaluationSettings, hyperparameters | values | options, "inference.py")
+        candidates.append(settings)
+        known += [mine] if mine else []
+        notes += [*checkpoint.notes, *said]
+        for key, trained, here in differences(reference, settings, OUTPUTS_DEPEND_ON):
+            what = f"trained with {key} {words(trained)}, evaluated with {words(here)}."
+            different.setdefault(what, []).append(name)
     settings = candidates[0]
-    for key in hyperparameters:
+    for key in OUTPUTS_DEPEND_ON:
         if any(getattr(other, key) != getattr(settings, key) for other in candidates):
             expected = f"evaluate them apart, or give one {key} for all"
             raise InputError(f"checkpoints: trained with different {key}; {expected}", [*OPTIONS, key])
         value, here = getattr(settings, key), getattr(top, key)
         if key not in options and value != here:
             notes.append(f"Trained with {key} {words(value)}, which counts here (top of the script: {words(here)}).")
-    if any(other != classes[0] for other in classes):
+    for what, names in different.items():
+        notes.append(f"Note: {what}" if len(names) == len(checkpoints) else f"Note: {', '.join(names)}: {what}")
+    if any(other != known[0] for other in known):
         raise InputError("checkpoints: trained on different classes; evaluate them apart", OPTIONS)
-    return settings, classes[0] if classes else None, notes
+    return settings, classes or (known[0] if known else None), notes
 
 
-def _trained_values(content, path, dataset):
-    """The values of EvaluationSettings in `content`, the settings.yaml beside the checkpoint `path`."""
-    if content.get("dataset") != dataset and dataset in DATASETS:
-        raise InputError(f"{path}: trained on {content.get('dataset')}; this script evaluates on {dataset}")
-    values = content.get("hyperparameters")
-    if not isinstance(values, dict):
-        raise InputError(f"{path.parent / SETTINGS}: no hyperparameters in it; restore or remove the file")
-    return {f.name: values[f.name] for f in fields(EvaluationSettings) if f.name in values}
+def _known_of(name, checkpoint, dataset, synthetic, given):
+    """Of a checkpoint: the values that count over those of the script; those it was trained with, as far as they are
+    known; its classes, or None; and notes.
+    """
+    trained, authors = checkpoint.trained, authors_dataset(checkpoint.path, checkpoint.sha256)
+    of = trained.dataset if trained else authors
+    if dataset in DATASETS and of != dataset and (trained or authors):
+        raise InputError(f"{checkpoint.path}: trained on {of}; this script evaluates on {dataset}")
+    unknown = f"says nothing of its training, and no {SETTINGS} stands beside it"
+    if dataset not in DATASETS and not (given or authors or (trained and trained.classes)):
+        raise InputError(
+            f"{checkpoint.path}: {unknown}, so the order of its {checkpoint.classes} classes is not known; put the "
+            f"{SETTINGS} of its run beside it, or name its classes in this order",
+            ["classes"],
+        )
+    if trained:
+        kind, notes = "synthetic" if trained.synthetic else "real", []
+        if trained.synthetic != synthetic:
+            notes.append(f"Note: {name} was trained on {kind} conversations, unlike what follows.")
+        return trained.values, trained.values, trained.classes, notes
+    taken = f"Note: {name} {unknown}: taken as trained with the values at the top of the script, or the options"
+    if dataset in DATASETS:
+        sure = authors or stands_for_authors(checkpoint.path, dataset)
+        return (
+            {},
+            published.SETTINGS[dataset],
+            None,
+            [] if sure else [f"{taken}, on the classes in the authors' order."],
+        )
+    if authors:
+        values = published.SETTINGS[authors]
+        return values, values, DATASETS[authors].CLASSES, []
+    return {"modality_order": "aligned"}, {}, None, [f"{taken}."]
+
+
+def _check_given(name, checkpoint, given, known):
+    """Raises InputError where the classes `given` on the command line cannot be those of the checkpoint."""
+    if not given:
+        return
+    if len(set(given)) < len(given) or checkpoint.classes not in (0, len(given)):
+        found = f"found {len(given)} names, {len(set(given))} of them different"
+        raise InputError(f"classes: {found}; expected the {checkpoint.classes} of {name}", ["classes"])
+    if known:
+        check_classes(name, known, given, ["classes"])

@@ -8,13 +8,11 @@ import pandas as pd
 import torch
 
 from common.batching.batches import Batches
-from common.commands.checkpoints import find_checkpoints, trained_settings
-from common.commands.conversations import check_own_corpus, corpus_of, own_corpus_of
-from common.commands.options import given_options, short_path
+from common.commands.checkpoints import prepared
+from common.commands.conversations import check_own_corpus
+from common.commands.options import short_path
 from common.commands.report import Report, report_path
 from common.data import DATASETS
-from common.data.corpus import Corpus
-from common.data.load import require_files
 from common.environment import allow_tf32, choose_device, device_name, keep_memory
 from common.errors import InputError
 from common.evaluation.calibration import temperature_of, with_temperature
@@ -22,11 +20,9 @@ from common.evaluation.evaluate import evaluate
 from common.evaluation.metrics import scores
 from common.evaluation.predictions import prediction_rows
 from common.files import atomic
-from common.release.checkpoint import load_released
 from common.reporting.analysis import ensemble_scores
 from common.reporting.paper import paper_scores
 from common.reporting.tables import checkpoint_table, confidence_line, ensemble_line, summary_table
-from common.settings import EvaluationSettings
 from common.training.run import build_network
 
 
@@ -36,7 +32,9 @@ def evaluate_checkpoints(dataset: str, folder: Path, hyperparameters: dict, argu
     if target:
         _check_target(target, arguments.overwrite)
     page = report_path(arguments.report, arguments.overwrite) if arguments.report else None
-    checkpoints, settings, corpus, origin = _prepared(dataset, folder, hyperparameters, arguments)
+    checkpoints, settings, corpus, origin = prepared(dataset, folder, hyperparameters, arguments, arguments.checkpoints)
+    if corpus.name not in DATASETS:
+        check_own_corpus(corpus, split, settings)
     print(f"{corpus.describe()}\nfrom {origin}; on {device_name(device)}\n", flush=True)
 
     allow_tf32(settings.precision)
@@ -45,16 +43,18 @@ def evaluate_checkpoints(dataset: str, folder: Path, hyperparameters: dict, argu
     batches = Batches(corpus, split, settings.batch_size, device)
     report = Report(page, corpus, split, settings, device) if page else None
     named, tables, log_probs = {}, [], []
-    for name, path in checkpoints.items():
-        load_released(network.to("cpu"), path)
+    for name, checkpoint in checkpoints.items():
+        checkpoint.fill(network.to("cpu"))
         log_prob = evaluate(network.to(device), batches)
         named[name] = scores(batches.label, log_prob.argmax(1), corpus.classes)
         log_probs.append(log_prob)
         print(checkpoint_table(name, named[name], corpus.classes))
         if report:
-            report.add(name, path, network, log_prob)
+            report.add(name, checkpoint, network, log_prob)
         if arguments.calibrated:
-            temperature, fitted_on = temperature_of(path, network, corpus, settings, device)
+            temperature, fitted_on = temperature_of(
+                checkpoint.path, checkpoint.sha256, network, corpus, settings, device
+            )
             warm = torch.from_numpy(with_temperature(log_prob.numpy(), temperature))
             print(confidence_line(batches.label, log_prob, warm), f"Temperature {temperature:.3f}, of the {fitted_on}.")
             log_prob = warm
@@ -70,23 +70,6 @@ def evaluate_checkpoints(dataset: str, folder: Path, hyperparameters: dict, argu
     if report:
         report.write(named, paper, reason)
         print(f"The report is {short_path(report.path)}.")
-
-
-def _prepared(dataset, folder, hyperparameters, arguments) -> tuple[dict[str, Path], EvaluationSettings, Corpus, str]:
-    """Checkpoints by name, their settings, the conversations, and in words where these came from; says which."""
-    own_corpus = own_corpus_of(arguments)
-    if not (arguments.synthetic or own_corpus):
-        require_files(dataset, arguments.data_dir)
-    name = own_corpus.name if own_corpus else dataset
-    checkpoints, origin = find_checkpoints(arguments.checkpoints, folder, name, arguments.synthetic)
-    options = given_options(arguments, EvaluationSettings)
-    settings, classes, notes = trained_settings(name, checkpoints, hyperparameters, options, arguments.synthetic)
-    print(f"Checkpoints {origin}: {', '.join(checkpoints)}", *notes, sep="\n")
-    corpus, origin = corpus_of(dataset, arguments, settings.labels, own_corpus)
-    if own_corpus:
-        corpus = corpus.with_classes(classes or DATASETS[dataset].CLASSES)
-        check_own_corpus(corpus, arguments.split, settings)
-    return checkpoints, settings, corpus, origin
 
 
 def _print_notes(log_probs, label, classes, reason):

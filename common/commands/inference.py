@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from common.commands.options import add_common_options, add_options
+from common.commands.options import add_checkpoint_options, add_common_options, add_options
 from common.commands.parser import OneLineParser, run_command
 from common.settings import SPLITS, EvaluationSettings, build
 
@@ -28,13 +28,8 @@ def inference(dataset: str, folder: str | Path, hyperparameters: dict) -> None:
 
 def _add_arguments(parser: argparse.ArgumentParser, dataset: str, hyperparameters: dict) -> None:
     add_common_options(parser, f"{dataset.lower()}/")
-    parser.add_argument(
-        "--checkpoints",
-        type=Path,
-        nargs="+",
-        metavar="FILE",
-        help="files to evaluate (default: ECERC_MODEL.pkl, _2 and _3 beside this script, else those of the newest run)",
-    )
+    files = "files to evaluate (default: ECERC_MODEL.pkl, _2 and _3 beside this script, else those of the newest run)"
+    add_checkpoint_options(parser, "+", files)
     parser.add_argument("--split", choices=SPLITS, default="test", help="split to evaluate (default: test)")
     parser.add_argument(
         "--predictions", type=Path, metavar="FILE.csv", help="write a row per checkpoint and utterance to this file"

@@ -31,6 +31,17 @@ def add_common_options(parser: argparse.ArgumentParser, data: str) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist already")
 
 
+def add_checkpoint_options(parser: argparse.ArgumentParser, nargs: str | None, help: str) -> None:
+    """Which checkpoints (`nargs`: how many, see argparse), and classes for such that do not know theirs."""
+    parser.add_argument("--checkpoints", type=Path, nargs=nargs, metavar="FILE", help=help)
+    parser.add_argument(
+        "--classes",
+        nargs="+",
+        metavar="NAME",
+        help="the classes of a checkpoint without the settings of its training, in its order (default: as it says)",
+    )
+
+
 def add_options(parser: argparse.ArgumentParser, kind: type[NetworkSettings], values: dict[str, Any] | None) -> None:
     """Give `parser` an option for each hyperparameter of `kind`; only for those in `values`, which holds the defaults,
     unless that is None.

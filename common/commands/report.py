@@ -15,6 +15,7 @@ from common.evaluation.calibration import temperature_of
 from common.files import atomic
 from common.network.ecerc import ECERC
 from common.network.explain import explain
+from common.release.checkpoint import Checkpoint
 from common.reporting.analysis import checkpoint_analysis, conversations, ensemble_scores, summary
 from common.reporting.page import report_page
 from common.reporting.tables import FIGURES
@@ -41,14 +42,16 @@ class Report:
         self._parts: list[dict[str, Any]] = []
         self._log_probs: list[Tensor] = []
 
-    def add(self, name: str, checkpoint: Path, network: ECERC, log_prob: Tensor) -> None:
+    def add(self, name: str, checkpoint: Checkpoint, network: ECERC, log_prob: Tensor) -> None:
         """Analyse `network`, which has the weights of `checkpoint` and gave `log_prob` (U, C)."""
         corpus, split, settings = self._corpus, self._split, self._settings
         explanation = explain(network, Batches(corpus, split, settings.batch_size, self._device))
         # the scores are those of the evaluation, to the last digit
         explanation = replace(explanation, log_prob=log_prob.numpy())
         try:
-            temperature, fitted_on = temperature_of(checkpoint, network, corpus, settings, self._device)
+            temperature, fitted_on = temperature_of(
+                checkpoint.path, checkpoint.sha256, network, corpus, settings, self._device
+            )
         except InputError:  # no validation split here, and none was kept
             temperature, fitted_on = None, ""
         self._log_probs.append(log_prob)

@@ -3,6 +3,7 @@
 The temperature of a checkpoint is fitted once, on the validation split, and kept beside the checkpoint.
 """
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,12 @@ from common.batching.batches import Batches
 from common.data.corpus import Corpus
 from common.errors import InputError
 from common.evaluation.evaluate import evaluate
-from common.files import atomic, read_yaml, sha256
+from common.files import atomic, read_yaml
 from common.network.ecerc import ECERC
-from common.settings import EvaluationSettings
+from common.settings import OUTPUTS_DEPEND_ON, EvaluationSettings
 
 BINS = 15
 RANGE = (0.05, 20.0)  # of temperatures
-_MATTERS = ("batch_size", "labels", "empty_history", "modality_order", "precision")  # settings that change outputs
 
 
 def with_temperature(log_prob: np.ndarray, temperature: float) -> np.ndarray:
@@ -41,15 +41,17 @@ def fit_temperature(log_prob: np.ndarray, label: np.ndarray) -> float:
 
 
 def temperature_of(
-    checkpoint: Path, network: ECERC, corpus: Corpus, settings: EvaluationSettings, device: torch.device
+    checkpoint: Path, digest: str, network: ECERC, corpus: Corpus, settings: EvaluationSettings, device: torch.device
 ) -> tuple[float, str]:
     """The temperature of `checkpoint`, whose weights `network` has, and in words what it was fitted on.
 
-    It is kept in <checkpoint>.temperature.yaml. Where that is missing, or of other weights or `settings`, it is made
-    from the validation split of `corpus`. Raises InputError where that is empty.
+    It is kept in <checkpoint>.temperature.yaml, under the SHA-256 `digest` of the bytes that the weights were read
+    from. Where that is missing, or of other weights, classes or `settings`, it is made from the validation split of
+    `corpus`; a note says so where it cannot be kept. Raises InputError where that split is empty.
     """
     path = checkpoint.with_suffix(".temperature.yaml")
-    key = {"checkpoint": sha256(checkpoint), "settings": {name: getattr(settings, name) for name in _MATTERS}}
+    values = {name: getattr(settings, name) for name in OUTPUTS_DEPEND_ON} | {"without": list(settings.without)}
+    key: dict[str, Any] = {"checkpoint": digest, "classes": list(corpus.classes), "settings": values}
     if path.exists():
         kept = read_yaml(path)
         if {name: kept.get(name) for name in key} == key and isinstance(kept.get("temperature"), float):
@@ -67,9 +69,9 @@ def temperature_of(
     content = key | {"temperature": temperature, "fitted_on": fitted_on}
     try:
         with atomic(path) as file:
-            yaml.safe_dump(content, file, sort_keys=False)
-    except OSError:  # a folder that is not writable: it is fitted again the next time
-        pass
+            yaml.safe_dump(content, file, sort_keys=False, allow_unicode=True)
+    except OSError as error:
+        print(f"Note: {path}: not kept ({error.strerror}); it is fitted again the next time.", file=sys.stderr)
     return temperature, fitted_on
 
 

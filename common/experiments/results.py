@@ -10,7 +10,8 @@ from common.data import DATASETS
 from common.errors import InputError
 from common.experiments.significance import figures, paired_test
 from common.files import read_yaml
-from common.training.folder import HISTORY, PREDICTIONS, RESULTS, SETTINGS, classes_of
+from common.release.trained import classes_of
+from common.training.folder import HISTORY, PREDICTIONS, RESULTS, SETTINGS
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,23 @@
 """Released checkpoints <-> our network: the same tensors under the names of the released code, strict both ways."""
 
+import hashlib
 import io
 import re
-import warnings
-import zipfile
 from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from common.errors import InputError, brief
-from common.files import HEAD, atomic, mistaken_for
+from common.files import atomic, read_yaml
 from common.network.attention import sinusoid
 from common.network.ecerc import ECERC
+from common.release import trained
+from common.release.reading import CONVERTED, RECORD, bytes_of, record_of, state_of, with_record
+from common.release.trained import Trained
+from common.settings import words
 
 TABLE_POSITIONS = 200  # of the released position table
 _RELEASED_WIDTHS = {(2948,): " as IEMOCAP's", (1666,): " as MELD's"}
@@ -73,69 +78,83 @@ def released_state(network: ECERC) -> OrderedDict[str, torch.Tensor]:
     return state
 
 
-def save_released(network: ECERC, path: str | Path) -> None:
-    """Write the network's weights to `path` as a released checkpoint, atomically."""
+def save_released(network: ECERC, path: str | Path, about: dict | None = None) -> None:
+    """Write the network's weights to `path` as a released checkpoint, atomically.
+
+    What `about`, the content of the settings.yaml of a run, says of the network goes into the same file as a record,
+    which torch.load, and so the released code, does not look at.
+    """
     content = io.BytesIO()  # writing bytes fails with an OSError where the disk is full; torch.save would not
     torch.save(released_state(network), content)
+    if about:
+        with_record(content, trained.record(about))
     with atomic(path, "wb") as file:
         file.write(content.getbuffer())
 
 
-def load_released(network: ECERC, path: str | Path) -> None:
-    """Fill `network` with the weights in `path`, a checkpoint of the release or of `save_released`.
-
-    No code in the file runs. Raises InputError, and leaves the network as it was, where the file is missing, truncated,
-    no state dict, or has other names, shapes or types than this network, or values that are not finite.
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint's file, read once. `sha256`: of the bytes that were read; `state`: released names to tensors;
+    `trained`: what is known of its training, of the record in it, else of the settings.yaml beside it; `notes`: what
+    was taken off it, lines for the user.
     """
-    state, expected = _read(path), released_state(network)
-    _check_names(state, expected, path)
-    _check_tensors(state, expected, path)
-    network.load_state_dict({name: state[released_name(name)] for name in network.state_dict()})
+
+    path: Path
+    sha256: str
+    state: dict[str, Tensor]
+    trained: Trained | None
+    notes: list[str]
+
+    @property
+    def classes(self) -> int:
+        """How many classes it tells apart; 0 where that does not show."""
+        bias = self.state.get("smax_fc.bias")
+        return 0 if bias is None else bias.numel()
+
+    def fill(self, network: ECERC) -> None:
+        """Fill `network` with the weights. Raises InputError, and leaves the network as it was, where they have other
+        names, shapes or types than it, or values that are not finite.
+        """
+        expected = released_state(network)
+        _check_names(self.state, expected, self.path)
+        _check_tensors(self.state, expected, self.path)
+        network.load_state_dict({name: self.state[released_name(name)] for name in network.state_dict()})
 
 
-def _read(path):
-    """The state dict in `path`, as a plain dictionary of plain tensors."""
-    try:
-        data = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such checkpoint; give another file, or train first", ["checkpoints"]) from None
-    except OSError as error:
-        raise InputError(f"{path}: not readable ({error.strerror}); check the path and its rights") from None
-    try:
-        _check_archive(data)
-        with warnings.catch_warnings(action="ignore"):  # of odd pickles; what is wrong with them is said below
-            state = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
-    except Exception as error:  # a damaged file can raise nearly anything
-        foreign, instead = re.search(r"GLOBAL ([\w.]{1,200})", str(error)), mistaken_for(data[:HEAD])
-        reason = f"it asks for {foreign[1]}" if foreign else "it is damaged, incomplete, or of another kind"
-        reason = f"it is {instead}" if instead else reason
-        raise InputError(
-            f"{path}: not a complete checkpoint of weights only, {reason}; expected names to plain tensors, an "
-            "ECERC_MODEL*.pkl as train.py writes it and the authors released it"
-        ) from None
-    # an OrderedDict's own methods can hide behind attributes that the file sets
-    state = dict(dict.items(state)) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(map(_is_plain, state.values())):
-        raise InputError(
-            f"{path}: found a {type(state).__name__}; expected a state dict of ECERC, names to plain tensors"
-        )
-    return state
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """The checkpoint in `path`, of the release, of `save_released`, or as others keep it.
+
+    No code in the file runs. Raises InputError where the file is missing, truncated, or no state dict, and where its
+    record, or the settings.yaml that counts instead, is damaged.
+    """
+    data, path = bytes_of(path), Path(path)
+    state, notes = state_of(data, path)
+    known, where, beside = record_of(data, path), f"{path}, {RECORD} in it", path.parent / RECORD
+    if known is None and beside.is_file():
+        known, where = read_yaml(beside), str(beside)
+    about = None if known is None else trained.read(known, where)
+    return Checkpoint(path, hashlib.sha256(data).hexdigest(), state, about, notes)
 
 
-def _check_archive(data):
-    """Raises ValueError for a zip archive with a damaged part, which torch would read all the same."""
-    if data.startswith(b"PK"):
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(info.file_size for info in archive.infolist()) > len(data):
-                raise ValueError("parts that are compressed, or lie on top of each other")
-            if part := archive.testzip():
-                raise ValueError(f"the part {part} is damaged")
+def load_released(network: ECERC, path: str | Path, classes: list[str] | None = None) -> list[str]:
+    """Fill `network` with the weights in the checkpoint `path`; returns notes, lines for the user.
+
+    Raises InputError, and leaves the network as it was, where it cannot be read or does not fit, see `Checkpoint`, and
+    where it is known to have been trained on other classes than `classes`, or on these in another order.
+    """
+    checkpoint = read_checkpoint(path)
+    about, notes = checkpoint.trained, [*checkpoint.notes]
+    if classes is not None and about and about.classes:
+        trained.check_classes(path, about.classes, classes, ["initial_weights"])
+    checkpoint.fill(network)
+    for name, before, here in trained.differences(about.values if about else {}, network.settings):
+        notes.append(f"Note: {path}: trained with {name} {words(before)}, used with {words(here)}.")
+    return notes
 
 
-def _is_plain(value):
-    if type(value) not in (torch.Tensor, torch.nn.Parameter):
-        return False
-    return value.layout is torch.strided and value.device.type == "cpu" and not (value.is_quantized or value.is_nested)
+def checkpoints_in(folder: Path) -> list[Path]:
+    """The checkpoints of the run in `folder`, in the order of its seeds."""
+    return sorted(folder.glob("ECERC_MODEL*.pkl"), key=lambda path: (len(path.name), path.name))
 
 
 def _check_names(state, expected, path):
@@ -171,7 +190,9 @@ def _check_tensors(state, expected, path):
                 f"{path}: {name} has shape {tuple(state[name].shape)}; this dataset and these settings need "
                 f"{tuple(tensor.shape)}; use the settings it was trained with (options, or its settings.yaml beside it)"
             )
-        if state[name].dtype != tensor.dtype:
+        if state[name].dtype not in (tensor.dtype, *CONVERTED):
             raise InputError(f"{path}: {name} is {state[name].dtype}; expected {tensor.dtype}; get the file again")
-        if not torch.isfinite(state[name]).all():
-            raise InputError(f"{path}: {name} holds NaN or infinity; get the file again, or train again")
+        if not torch.isfinite(state[name].to(tensor.dtype)).all():
+            raise InputError(
+                f"{path}: {name} holds NaN or infinity, or more than float32 can; get the file again, or train again"
+            )

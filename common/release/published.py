@@ -1,5 +1,7 @@
 """What is publicly known of the released files: from the paper, and from the code and checkpoints of its authors."""
 
+from typing import Any
+
 from common.data import DATASETS
 
 DRIVE_IDS = {  # Google Drive
@@ -11,6 +13,13 @@ DRIVE_IDS = {  # Google Drive
 REPOSITORY = "zt-ai/ECERC"  # on the Hugging Face hub
 CHECKPOINTS = ("ECERC_MODEL.pkl", "ECERC_MODEL_2.pkl", "ECERC_MODEL_3.pkl")
 SHA256 = {("MELD", "ECERC_MODEL.pkl"): "0f44a6e546592a3f7843342c0f72dcfa591eab1f99cdbd8a7d4ea7aed607441c"}
+_ALIKE = {"labels": "emotion", "empty_history": "released"}
+SETTINGS: dict[
+    str, dict[str, Any]
+] = {  # what the checkpoints were trained with, as far as their weights do not show it
+    "IEMOCAP": _ALIKE | {"batch_size": 64, "positions": True, "modality_order": "aligned"},
+    "MELD": _ALIKE | {"batch_size": 32, "positions": False, "modality_order": "released"},
+}
 WIDTHS = {name: module.WIDTHS for name, module in DATASETS.items()}
 TEST_COUNTS = {  # test utterances per class
     "IEMOCAP": [144, 245, 384, 170, 299, 381],

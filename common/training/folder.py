@@ -154,13 +154,6 @@ def _strings(file):
     return pd.read_csv(file, dtype=str, keep_default_na=False)
 
 
-def classes_of(content: dict) -> list[str] | None:
-    """The names of the classes in the content of a settings.yaml; None where there are none."""
-    data = content.get("data")
-    classes = data.get("classes") if isinstance(data, dict) else None
-    return classes if isinstance(classes, list) and all(isinstance(name, str) for name in classes) else None
-
-
 def settings_to_resume(path: str | Path) -> tuple[TrainingSettings, dict]:
     """What the run in folder `path` is trained with, and all that its settings.yaml says.
 

@@ -79,7 +79,8 @@ def train_run(
     start = None
     if initial_weights is not None:
         start = build_network(settings, corpus)
-        load_released(start, initial_weights)
+        for note in load_released(start, initial_weights, corpus.classes):
+            print(note, file=sys.stderr)
     about = {
         "dataset": corpus.name,
         "synthetic": synthetic,
@@ -96,7 +97,7 @@ def train_run(
     with folder.writing():
         if not resume:
             folder.write_settings(about)
-        run = _Run(corpus, settings, device, folder, weight, start, resumable, progress)
+        run = _Run(corpus, settings, device, folder, weight, start, resumable, progress, about)
         try:
             if run.unfinished:
                 side_by_side(lambda k: run.seed(run.unfinished[k]), len(run.unfinished), device, settings.threads)
@@ -111,10 +112,10 @@ def train_run(
 class _Run:
     """What the seeds of a run share, and what comes of each: by index of the seed, rows of tables."""
 
-    def __init__(self, corpus, settings, device, folder, weight, start, resumable, progress):
+    def __init__(self, corpus, settings, device, folder, weight, start, resumable, progress, about):
         self._corpus, self._settings, self._device, self._folder = corpus, settings, device, folder
         self._weight, self._start, self._lock, self._written = weight, start, threading.Lock(), 0.0
-        self._resumable, self._progress = resumable, progress
+        self._resumable, self._progress, self._about = resumable, progress, about
         fixed = device.type == "cuda"
         shapes = {"train": "fixed" if fixed else "rounded", "valid": "fixed" if fixed else "exact", "test": "exact"}
         self._batches = {s: Batches(corpus, s, settings.batch_size, device, shapes=shapes[s]) for s in shapes}
@@ -192,7 +193,7 @@ class _Run:
             batches = self._batches[split].with_order()
             log_prob = evaluate(trainer.network, batches)
             evaluated[split] = scores(batches.label, log_prob.argmax(1), self._corpus.classes)
-        save_released(trainer.network, self._folder.path / checkpoint_name(index))
+        save_released(trainer.network, self._folder.path / checkpoint_name(index), self._about)
         row = result_row(settings.seeds[index], trainer.selection.epoch, evaluated, self._corpus.classes)
         predicted = prediction_rows(self._corpus, "test", log_prob, seed=settings.seeds[index])
         self.write_history()

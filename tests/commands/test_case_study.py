@@ -29,7 +29,7 @@ def called(files, capsys):
 
     def called(*words):
         folder = files[0]
-        words = ["--dataset", "MELD", "--data-dir", folder, "--checkpoint", folder / "some.pkl", *words, *SMALL]
+        words = ["--dataset", "MELD", "--data-dir", folder, "--checkpoints", folder / "some.pkl", *words, *SMALL]
         printed, status = result_of(lambda: main(["case-study", *map(str, words)]), capsys)
         return printed.err, status
 

@@ -23,7 +23,7 @@ from common.release.checkpoint import load_released
 from common.settings import TrainingSettings
 from common.training.run import build_network
 from tests.commands.conftest import SMALL, call
-from tests.small import small_corpus
+from tests.small import small_corpus, without_record
 
 
 def test_the_files_beside_the_script_come_first(project, ran, run):
@@ -154,7 +154,7 @@ def test_from_anywhere_by_path(project, ran, run, tmp_path):
     ran(tmp_path, project / "IEMOCAP" / "inference.py", "--checkpoints", out / "ECERC_MODEL.pkl")
 
 
-def test_a_variant_is_rebuilt_from_the_settings_beside_it(project, ran, refused, tmp_path):
+def test_a_variant_is_rebuilt_from_the_settings_in_it_or_beside_it(project, ran, refused, tmp_path):
     out = tmp_path / "out"
     variant = ["--modalities", "TA", "--without", "feature-gating", "cross-event-attention"]
     ran(project / "MELD", "train.py", *SMALL, "--seeds", 4, "--output", out, *variant)
@@ -163,6 +163,8 @@ def test_a_variant_is_rebuilt_from_the_settings_beside_it(project, ran, refused,
     assert "without feature-gating cross-event-attention, which counts here (top of the script: none)." in printed
     assert f"weighted F1 {pd.read_csv(out / 'results.csv').test_wf1[0]:.2f}" in printed
     (out / "settings.yaml").unlink()
+    assert printed == ran(project / "MELD", "inference.py", "--checkpoints", out)
+    without_record(out / "ECERC_MODEL.pkl", out / "ECERC_MODEL.pkl")
     error = refused(project / "MELD", "inference.py", "--checkpoints", out)
     assert "missing" in error
     assert "--modalities, --without" in error

@@ -9,7 +9,7 @@ import yaml
 from common.__main__ import main
 from common.data import iemocap, meld
 from tests.commands.conftest import SMALL, call
-from tests.small import result_of, small_corpus
+from tests.small import result_of, small_corpus, without_record
 
 
 def test_without_data_the_missing_files_are_listed(project, refused, tmp_path):
@@ -46,7 +46,7 @@ def test_what_a_user_can_get_wrong(project, run, refused, tmp_path):
     assert "no run that could be resumed" in refused(meld_folder, "train.py", "--resume", tmp_path)
     checkpoint = run / "ECERC_MODEL.pkl"
     assert "trained on MELD" in refused(project / "IEMOCAP", "inference.py", "--checkpoints", checkpoint)
-    shutil.copy(checkpoint, tmp_path / "alone.pkl")
+    without_record(checkpoint, tmp_path / "alone.pkl")
     assert "has shape" in refused(meld_folder, "inference.py", "--checkpoints", tmp_path / "alone.pkl")
     assert "expected ECERC_MODEL*.pkl, or a run's folder" in refused(
         meld_folder, "inference.py", "--checkpoints", tmp_path
@@ -131,7 +131,7 @@ def test_a_new_user_who_gets_every_step_wrong_once(project, run, refused, tmp_pa
     # a checkpoint of MELD for IEMOCAP: of a run, and by itself
     line = refused(scripts, "inference.py", "--checkpoints", run / "ECERC_MODEL.pkl")
     says(line, "trained on MELD; this script evaluates on IEMOCAP")
-    shutil.copy(run / "ECERC_MODEL.pkl", tmp_path / "ECERC_MODEL.pkl")
+    without_record(run / "ECERC_MODEL.pkl", tmp_path / "ECERC_MODEL.pkl")
     line = refused(scripts, "inference.py", "--checkpoints", tmp_path / "ECERC_MODEL.pkl", *SMALL[:6])
     says(line, f"{tmp_path / 'ECERC_MODEL.pkl'}: ", "use")
     # names of labels instead of numbers in the released layout

@@ -97,7 +97,7 @@ BAD = {
         spoil(lambda s: s.update({"proj_eve.weight": torch.ones(8, 11)})),
         "proj_eve.weight has shape (8, 11); this dataset and these settings need (8, 10)",
     ),
-    "dtype": (spoil(lambda s: s.update({"smax_fc.bias": torch.ones(4).double()})), "smax_fc.bias is torch.float64"),
+    "dtype": (spoil(lambda s: s.update({"smax_fc.bias": torch.ones(4).long()})), "smax_fc.bias is torch.int64"),
     "NaN": (spoil(lambda s: s["smax_fc.bias"].fill_(torch.nan)), "smax_fc.bias holds NaN or infinity"),
     "no state dict": (lambda s, path: torch.save([1, 2], path), "found a list; expected a state dict"),
     "sparse": (spoil(lambda s: s.update({"smax_fc.bias": torch.ones(4).to_sparse()})), "names to plain tensors"),
