@@ -59,6 +59,16 @@ class FeatureFile:
             splits.append(ids)
         return splits
 
+    def is_table(self, position: int) -> bool:
+        """Whether a field that can be done without is a dictionary of dialogues, and not an empty one."""
+        field = self._fields[position]
+        return isinstance(field, dict) and bool(field)
+
+    def listed(self, position: int) -> set:
+        """The dialogue ids in a field that can be done without."""
+        field = self._fields[position]
+        return {i for i in field if _plain(i)} if isinstance(field, list | tuple | set | frozenset) else set()
+
     def table(self, position: int, ids: list, lengths: list[int] | None = None) -> list:
         """Per dialogue of `ids`, in that order, its list of entries, one per utterance.
 
@@ -126,6 +136,27 @@ class FeatureFile:
                     raise self.error(position, f"the entry {brief(values)}", "numbers or strings, or a list of them", i)
                 entries.append(values)
         return entries
+
+    def speakers(self, position: int, ids: list, lengths: list[int]) -> tuple[np.ndarray, list[str]]:
+        """Speakers of all utterances, int64 (U,), and their names; the same where their whole entries are equal.
+
+        Names: the position of the one where all entries are one-hot, else the entry as it stands. Raises InputError for
+        names that differ in case or blanks only.
+        """
+        entries = self.entries(position, ids, lengths)
+        known = sorted(set(entries), key=lambda entry: (len(entry), str(entry)), reverse=True)  # (1, 0, …) and M first
+        one_hot = len({len(e) for e in known}) == 1 < len(known[0])
+        if one_hot and all(e.count(0) == len(e) - 1 and 1 in e for e in known):
+            names = [str(entry.index(1)) for entry in known]
+        else:
+            names = [str(entry[0] if len(entry) == 1 else list(entry)) for entry in known]
+        alike: dict[str, str] = {}
+        for name in names:
+            other = alike.setdefault(name.strip().casefold(), name)
+            if other != name:
+                raise self.error(position, f"the speakers {brief(other)} and {brief(name)}", "one spelling of a name")
+        at = {entry: k for k, entry in enumerate(known)}
+        return np.array([at[entry] for entry in entries], np.int64), names
 
     def features(self, position: int, ids: list, lengths: list[int]) -> np.ndarray:
         """Features of all utterances, float32 (U, width); the width is that of the first utterance.

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from common.data import agreement
 from common.data.corpus import SENTIMENTS, Corpus, from_dialogues
 from common.data.feature_pickle import refuse_existing, save
 from common.data.fields import FeatureFile
@@ -19,6 +20,7 @@ _READ |= {14: "train ids", 15: "test ids", 16: "valid ids"}
 _FEATURES = {"text": 3, "event": 7, "audio": 11, "visual": 12}
 FIELDS = {FILE: (17, _READ)}  # how many there are, and those that are read
 FILES = tuple(FIELDS)
+SENTIMENT_OF = np.array([0, 1, 2, 2, 1, 2, 2])  # of each emotion; surprise can be negative, too
 SPEAKERS = 9  # length of the one-hot speaker entries
 
 
@@ -32,14 +34,14 @@ def read(folder: str | Path) -> Corpus:
     train, test, valid = file.splits([14, 15, 16])
     ids = train + valid + test
     label, lengths = file.labels(1, ids, CLASSES)
-    speaker, speakers = _speakers(file, ids, lengths)
+    speaker, speakers = file.speakers(0, ids, lengths)
     return from_dialogues(
         NAME,
         lengths=lengths,
         ids=ids,
         split_sizes=(len(train), len(valid), len(test)),
         label=label,
-        sentiment=file.labels(2, ids, SENTIMENTS, lengths)[0],
+        sentiment=_sentiment(file, ids, lengths, label),
         speaker=speaker,
         speakers=speakers,
         classes=CLASSES,
@@ -48,18 +50,15 @@ def read(folder: str | Path) -> Corpus:
     )
 
 
-def _speakers(file, ids, lengths):
-    """Speakers of all utterances (U,) and their names: the position of the one where all entries are one-hot, else the
-    entry as it stands.
-    """
-    entries = file.entries(0, ids, lengths)
-    known = sorted(set(entries), key=lambda entry: (len(entry), str(entry)), reverse=True)  # (1, 0, …) first
-    if len({len(e) for e in known}) == 1 < len(known[0]) and all(e.count(0) == len(e) - 1 and 1 in e for e in known):
-        names = [str(entry.index(1)) for entry in known]
-    else:
-        names = [str(entry[0] if len(entry) == 1 else list(entry)) for entry in known]
-    at = {entry: k for k, entry in enumerate(known)}
-    return np.array([at[entry] for entry in entries], np.int64), names
+def _sentiment(file, ids, lengths, label):
+    """Sentiment labels (U,), held against the emotions; None where all are neutral, as `write` makes of none."""
+    found = file.labels(2, ids, SENTIMENTS, lengths)[0]
+    if not found.any():
+        return None
+    expected = np.where(label == CLASSES.index("surprise"), found, SENTIMENT_OF[label])  # surprise may be any
+    named = [[SENTIMENTS[s] for s in column] for column in (found, expected)]
+    agreement.require(file, 2, ids, lengths, *named, agreement.unequal, "field 1 (emotion labels)")
+    return found
 
 
 def write(corpus: Corpus, folder: str | Path) -> None:

@@ -24,7 +24,6 @@ CAUSES = ("self_event", "cross_event", "self_emotion", "cross_emotion")
 SIZES = {"IEMOCAP": (108, 12, 31), "MELD": (480, 60, 120)}  # dialogues: train, valid, test
 WIDTHS = {name: module.WIDTHS for name, module in DATASETS.items()}  # as released
 TURNS = {"IEMOCAP": (6, 20), "MELD": (4, 12)}  # shortest and longest dialogue
-_SENTIMENT = np.array([0, 1, 2, 2, 1, 2, 2])  # of the MELD emotions
 _STRENGTH = 0.5  # of what is planted, per feature; the noise has a standard deviation of 0.5
 
 
@@ -70,7 +69,7 @@ def synthetic_corpus(
         classes=module.CLASSES,
         speakers=["M", "F"] if dataset == iemocap.NAME else ["0", "1"],
         sentences=[("evidence", *CAUSES)[k + 1] for k in kind],
-        sentiment=_SENTIMENT[label] if dataset == meld.NAME else None,
+        sentiment=meld.SENTIMENT_OF[label] if dataset == meld.NAME else None,
         sources={"synthetic": f"seed {seed}"},
         features={name: values.astype(np.float32) for name, values in features.items()},
     )

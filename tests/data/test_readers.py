@@ -179,14 +179,39 @@ def test_iemocap_ids_in_a_set_are_sorted_and_the_first_tenth_is_for_validation(t
     assert [read.ids[i] for i in read.splits["train"]] == ids[2:]
 
 
-def test_iemocap_speakers_other_than_m_are_one(tmp_path):
-    iemocap.write(small_corpus(), tmp_path)
-    rewrite(tmp_path / iemocap.BASE, lambda c: c[1].__setitem__("Ses0000", ["M", "X", "F", "m"] + ["M"] * 9))
-    rewrite(tmp_path / iemocap.BASE, lambda c: c[1].__setitem__("Ses0000", c[1]["Ses0000"][: len(c[2]["Ses0000"])]))
+@pytest.mark.parametrize(
+    ("entries", "names", "numbers"),
+    [
+        (["F", "M"], ["M", "F"], [1, 0]),
+        (["Female", "Male"], ["Male", "Female"], [1, 0]),
+        (["f", "m"], ["m", "f"], [1, 0]),
+        ([0, 1], ["1", "0"], [1, 0]),
+        ([[1, 0], [0, 1]], ["0", "1"], [0, 1]),
+        ([np.array([1.0, 0.0]), np.array([0.0, 1.0])], ["0", "1"], [0, 1]),
+        (["Ann", "Bo", "Cy"], ["Cy", "Bo", "Ann"], [2, 1, 0]),
+    ],
+)
+def test_iemocap_speakers_differ_where_their_entries_do(tmp_path, entries, names, numbers):
+    iemocap.write(small_corpus(turns=(3, 6)), tmp_path)
+    for file, position in ((iemocap.BASE, 1), (iemocap.EMOTION, 0), (iemocap.EVENT, 0)):
+        rewrite(
+            tmp_path / file,
+            lambda c: c.__setitem__(
+                position,  # noqa: B023
+                {i: [entries[u % len(entries)] for u in range(len(row))] for i, row in c[position].items()},  # noqa: B023
+            ),
+        )
     read = iemocap.read(tmp_path)
-    at = read.offset[read.ids.index("Ses0000")]
-    expected = [0, 1, 1, 1][: read.lengths[read.ids.index("Ses0000")]]
-    assert read.speaker[at : at + len(expected)].tolist() == expected
+    assert read.speakers == names
+    assert read.speaker[: len(numbers)].tolist() == numbers
+
+
+@pytest.mark.parametrize("names", [["M", "m"], ["Ann", "Ann "]])
+def test_speakers_that_differ_in_case_or_blanks_only(tmp_path, names):
+    iemocap.write(small_corpus(), tmp_path)
+    rewrite(tmp_path / iemocap.BASE, spoil(1, lambda row: names + row[2:]))
+    with pytest.raises(InputError, match=r"field 1 \(speakers\): found the speakers .* expected one spelling"):
+        iemocap.read(tmp_path)
 
 
 def first_entry(table):
