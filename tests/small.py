@@ -103,9 +103,7 @@ def outputs(network, corpus, size=100):
 def mean_loss(network, batches, gamma=0.0, weight=None):
     """The loss of a split, an unweighted mean over batches; the network is left in evaluation mode."""
     network.eval()
-    losses = [
-        focal_loss(network(batch), batch.label.clamp(min=0), gamma, weight, batch.packing.share) for batch in batches
-    ]
+    losses = [focal_loss(network(batch), batch.label, gamma, weight, batch.share) for batch in batches]
     return torch.stack(losses).mean().item()
 
 

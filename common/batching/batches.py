@@ -23,13 +23,27 @@ ROUND = 32
 
 @dataclass(frozen=True)
 class Batch:
-    """Dialogues as tensors: `features`, name to (N, width); `label`, `speaker` (N,); `rows` (N,), in the split."""
+    """Dialogues as tensors: `features`, name to (N, width); `label`, `speaker` (N,); `rows` (N,), in the split.
+
+    The label is -1 where it is not known.
+    """
 
     features: dict[str, Tensor]
     label: Tensor
     speaker: Tensor
     rows: Tensor
     packing: Packing
+
+    @property
+    def labelled(self) -> Tensor:
+        """(N,) which rows are utterances whose label is known: those that count in loss and scores."""
+        return self.packing.real & (self.label >= 0)
+
+    @property
+    def share(self) -> Tensor:
+        """(N,) weight of each row in a mean over the labelled utterances, 0 for all others."""
+        labelled = self.labelled
+        return labelled / labelled.sum().clamp(min=1)
 
 
 class Batches:
@@ -55,6 +69,7 @@ class Batches:
         if not np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
             raise ValueError(f"the dialogues of split {split!r} do not stand one after another in the corpus")
         self._lengths = corpus.lengths[corpus.splits[split]]
+        self._dialogues = np.arange(len(self._lengths))  # those that batches are made of
         self._offset = np.concatenate([[0], np.cumsum(self._lengths)])
         self._no_self, self._no_cross = without_history(corpus.speaker[rows], self._lengths)
         self._tensors = {
@@ -68,12 +83,12 @@ class Batches:
         self._plans: tuple[Tensor, Tensor] | None = None
 
     def __len__(self) -> int:
-        return -(-len(self._lengths) // self._size)
+        return -(-len(self._dialogues) // self._size)
 
     def __iter__(self) -> Iterator[Batch]:
-        order = np.arange(len(self._lengths))
+        order = self._dialogues
         if self._generator is not None:
-            order = torch.randperm(len(order), generator=self._generator).numpy()
+            order = order[torch.randperm(len(order), generator=self._generator).numpy()]
         parts = [order[first : first + self._size] for first in range(0, len(order), self._size)]
         if self.shapes != "fixed":
             yield from map(self._batch, parts)
@@ -103,6 +118,13 @@ class Batches:
         """The same batches, in an order of their own and, where shapes are fixed, in tensors of their own."""
         other = copy.copy(self)
         other._generator, other._static, other._plans = generator, None, None
+        return other
+
+    def with_labels(self) -> "Batches":
+        """The same without the dialogues that have no label at all, so that every batch has a loss."""
+        other = self.with_order(self._generator)
+        labels = np.split(self.label.cpu().numpy(), self._offset[1:-1])
+        other._dialogues = np.flatnonzero([(label >= 0).any() for label in labels])
         return other
 
     def _batch(self, part):

@@ -68,9 +68,9 @@ class Packing:
     groups: list[Group]
 
     @property
-    def share(self) -> Tensor:
-        """(N,) weight of each row in a mean over the real utterances: 1 / N, and 0 where surplus."""
-        return (torch.arange(self.rows, device=self.sizes.device) < self.sizes[1]) / self.sizes[1]
+    def real(self) -> Tensor:
+        """(N,) which rows are utterances, and not surplus."""
+        return torch.arange(self.rows, device=self.sizes.device) < self.sizes[1]
 
     def pad(self, rows: Tensor) -> Tensor:
         """Packed rows (N or R, m) as a padded grid (B, L, m), zeros where there is no row."""

@@ -21,8 +21,7 @@ class Corpus:
 
     `features`: each of FEATURES to float32, (U, its width). `text` is the emotion-related text feature of the evidence,
     `event` the semantic one of the causes.
-    `label`, `speaker`: int64, (U,), positions in `classes` and `speakers`; the label is -1 where it is not known, which
-    may be so in the test split.
+    `label`, `speaker`: int64, (U,), positions in `classes` and `speakers`; the label is -1 where it is not known.
     `offset`: int64, (dialogues + 1,); dialogue i holds the utterances offset[i] to offset[i + 1].
     `ids`: dialogue ids; `splits`: name of a split to the list of its dialogues (positions in `ids`).
     `sentiment`: int64, (U,), where the dataset has a second labelling; `sentences`: U strings, or empty.

@@ -16,5 +16,5 @@ def evaluate(network: ECERC, batches: Batches) -> Tensor:
         log_prob = network(batch)
         if not len(outputs):
             outputs = log_prob.new_empty(count + 1, log_prob.shape[1])  # the last row takes what padding gives
-        outputs.index_copy_(0, torch.where(batch.packing.share > 0, batch.rows, count), log_prob)
+        outputs.index_copy_(0, torch.where(batch.packing.real, batch.rows, count), log_prob)
     return outputs[:count].cpu()

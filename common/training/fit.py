@@ -56,7 +56,7 @@ class Tally:
 
     def __init__(self, classes: int, device: torch.device):
         kind = torch.float32 if device.type == "mps" else torch.float64  # MPS has no other
-        self._sums = torch.zeros(2 + classes * classes, device=device, dtype=kind)  # loss, batches, counts
+        self._sums = torch.zeros(3 + classes * classes, device=device, dtype=kind)  # loss, finite, labelled, counts
         self._classes = classes
 
     def reset(self) -> None:
@@ -65,24 +65,28 @@ class Tally:
 
     def add(self, loss: Tensor, log_prob: Tensor, batch: Batch) -> None:
         """Take in a batch."""
-        counts = (batch.packing.share > 0).to(self._sums.dtype)
-        entry = 2 + batch.label * self._classes + log_prob.argmax(1)
-        self._sums.scatter_add_(0, entry, counts)
+        labelled = batch.labelled
+        entry = 3 + batch.label.clamp(min=0) * self._classes + log_prob.argmax(1)
+        self._sums.scatter_add_(0, entry, labelled.to(self._sums.dtype))
         self._sums[:1].add_(loss)
         self._sums[1:2].add_(self._sums[:1].isfinite())  # a sum that is not finite stays so
+        self._sums[2:3].add_(labelled.any())
 
     @staticmethod
     def read(*tallies: "Tally") -> list[tuple[float, int, np.ndarray]]:
-        """Of each tally the sum of the losses, the number of batches before it ceased to be finite, and the confusion
-        matrix (C, C); waits for the device once.
+        """Of each tally the mean of the losses over the batches that have any labels, the number of batches before it
+        ceased to be finite, and the confusion matrix (C, C); waits for the device once.
         """
         sums = torch.stack([tally._sums for tally in tallies]).cpu().numpy()
-        return [(float(s[0]), int(s[1]), s[2:].reshape(tallies[0]._classes, -1).astype(np.int64)) for s in sums]
+        means = [float(s[0]) / max(int(s[2]), 1) for s in sums]
+        matrices = [s[3:].reshape(tallies[0]._classes, -1).astype(np.int64) for s in sums]
+        return [(means[k], int(sums[k][1]), matrices[k]) for k in range(len(tallies))]
 
 
 class Trainer:
     """Trains `network` on the Batches `train` and selects on `valid`, an epoch at a time.
 
+    Utterances without a label are history for the others, and count in no loss and no score.
     `settings` are TrainingSettings, `weight` is α or None, `title` goes before messages. `state`: that of another
     Trainer, see `state`, to resume from. On CUDA a training step and an evaluation step are captured as graphs.
     `epoch`: the next one; `selection`: which one is selected so far.
@@ -98,8 +102,11 @@ class Trainer:
         title: str = "",
         state: dict | None = None,
     ):
+        for split, batches in (("train", train), ("valid", valid)):
+            if not (batches.label >= 0).any():
+                raise InputError(f"{title}: no utterance of split {split} has a label; training needs some")
         self.network, self.settings, self.title, self.epoch = network, settings, title, 0
-        self._train, self._valid, self._weight = train, valid, weight
+        self._train, self._valid, self._weight = train.with_labels(), valid, weight
         device = next(network.parameters()).device
         self._random = network.dropout.generator or network.dropout.seed(torch.initial_seed(), device)
         self._tallies = [Tally(network.classes, device) for _ in range(2)]
@@ -109,7 +116,7 @@ class Trainer:
             self._restore(state)
         self._idle = {parameter: torch.zeros_like(parameter) for parameter in network.idle_parameters()}
         network.train()
-        self._train_step = captured(self._train_eagerly, train, network.dropout, self._state)
+        self._train_step = captured(self._train_eagerly, self._train, network.dropout, self._state)
         network.eval()
         self._valid_step = captured(self._evaluate_eagerly, valid, network.dropout, self._state)
 
@@ -129,9 +136,7 @@ class Trainer:
         for batch in self._valid:
             self._valid_step(batch)
         row: dict[str, float] = {"epoch": self.epoch}
-        for name, batches, (loss, finite, confusion) in zip(
-            ("train", "valid"), (self._train, self._valid), Tally.read(*self._tallies), strict=True
-        ):
+        for name, (loss, finite, confusion) in zip(("train", "valid"), Tally.read(*self._tallies), strict=True):
             if not math.isfinite(loss):
                 kind = {"train": "training", "valid": "validation"}[name]
                 raise InputError(
@@ -140,7 +145,7 @@ class Trainer:
                     change=["learning_rate"],
                 )
             scores = confusion_scores(confusion)
-            row |= {f"{name}_loss": loss / len(batches)}
+            row |= {f"{name}_loss": loss}
             row |= {f"{name}_accuracy": scores["accuracy"], f"{name}_wf1": scores["wf1"]}
         if self.selection.update(self.epoch, row["valid_wf1"], row["valid_loss"]):
             self._selected = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
@@ -196,7 +201,7 @@ class Trainer:
 
     def _loss(self, batch):
         log_prob = self.network(batch)
-        return log_prob, focal_loss(log_prob, batch.label, self.settings.focal_gamma, self._weight, batch.packing.share)
+        return log_prob, focal_loss(log_prob, batch.label, self.settings.focal_gamma, self._weight, batch.share)
 
     def _state(self):
         """All tensors that steps change."""

@@ -21,8 +21,9 @@ def focal_loss(
     """Mean over utterances of -α_y (1 - p_y)^γ log p_y, the focal factor taken as a constant for the gradient.
 
     `log_prob` (N, C), `label` (N,), `weight` α (C,) or None. Not divided by the sum of the weights. `share`: (N,) what
-    each utterance counts in the mean (default: all alike).
+    each utterance counts in the mean (default: all alike); where the label is not known, -1, it has to be 0.
     """
+    label = label.clamp(min=0)
     picked = log_prob.gather(1, label[:, None])[:, 0]  # (N,)
     loss = -picked
     if gamma:
@@ -45,11 +46,14 @@ def class_weights(settings: TrainingSettings, corpus: Corpus) -> Tensor | None:
             message = "released class weights: frequencies were released for emotions only; use train or none"
             raise InputError(message, change=["class_weights"])
     else:
-        counts = np.bincount(corpus.label[corpus.rows("train")], minlength=len(corpus.classes))
+        label = corpus.label[corpus.rows("train")]
+        counts = np.bincount(label[label >= 0], minlength=len(corpus.classes))
         if not counts.all():
             absent = corpus.classes[int(np.argmin(counts))]
-            message = f"class weights of the training split: no utterance is labelled {absent}; use released or none"
-            raise InputError(message, change=["class_weights"])
+            released = "released or " if corpus.name in RELEASED_FREQUENCIES and settings.labels == "emotion" else ""
+            message = f"class weights of the training split: no utterance of train is labelled {absent}"
+            mend = f"use {released}none, or put a dialogue with {absent} into train"
+            raise InputError(f"{message}, so its weight is not known; {mend}", change=["class_weights"])
         frequency = counts / counts.sum()
     weight = 1 / frequency if settings.class_weight_formula == "inverse" else np.log(1 / frequency)
     return torch.tensor(weight, dtype=torch.float32)

@@ -67,7 +67,7 @@ def test_shapes_change_no_output_and_no_gradient(shapes, empty_history):
         outputs.append((evaluate(network, batches), torch.tensor(mean_loss(network, batches, gamma=1.0))))
         network.zero_grad()
         for batch in batches:
-            focal_loss(network(batch), batch.label, 1.0, None, batch.packing.share).backward()
+            focal_loss(network(batch), batch.label, 1.0, None, batch.share).backward()
         gradients.append({name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None})
     torch.testing.assert_close(outputs[1], outputs[0], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-6)

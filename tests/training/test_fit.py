@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -96,11 +97,106 @@ def test_a_tally_counts_each_utterance_once(shapes):
         for k in range(int(batch.packing.sizes[1])):
             expected[batch.label[k], log_prob[k].argmax()] += 1
     ((loss, _, confusion),) = Tally.read(tally)
-    assert loss == 0.5
+    assert loss == 0.25
     assert confusion.tolist() == expected.tolist()
     assert confusion.sum() == 17
     tally.reset()
     assert not Tally.read(tally)[0][2].any()
+
+
+def without_some_labels(corpus, share=0.4, seed=3):
+    """Some utterances lose their label, and so does all of the first dialogue of each split."""
+    lost = np.random.default_rng(seed).random(len(corpus.label)) < share
+    for first in (dialogues[0] for dialogues in corpus.splits.values()):
+        lost[corpus.offset[first] : corpus.offset[first + 1]] = True
+    return dataclasses.replace(corpus, label=np.where(lost, -1, corpus.label))
+
+
+def by_hand(network, batches, weight):
+    """Mean over batches with labels of the mean over labelled utterances; and their labels and predictions."""
+    losses, labels, predictions = [], [], []
+    for batch in batches:
+        terms = []
+        with torch.no_grad():
+            log_prob = network(batch)
+        for row in range(int(batch.packing.sizes[1])):
+            label, p = int(batches.label[batch.rows[row]]), log_prob[row].exp()
+            if label >= 0:
+                terms.append(-float(weight[label]) * (1 - float(p[label])) * math.log(float(p[label])))
+                labels.append(label)
+                predictions.append(int(p.argmax()))
+        if terms:
+            losses.append(sum(terms) / len(terms))
+    return sum(losses) / len(losses), np.array(labels), np.array(predictions)
+
+
+@pytest.mark.parametrize("shapes", ["exact", "rounded", "fixed"])
+def test_utterances_without_a_label_count_nowhere(shapes):
+    corpus = without_some_labels(small_corpus("MELD", sizes=(9, 4, 3)))
+    network, weight = small_network(corpus), torch.linspace(0.5, 2, 7)
+    batches = {
+        split: Batches(corpus, split, 1 + (split == "train"), "cpu", shapes=shapes) for split in ("train", "valid")
+    }
+    settings = TrainingSettings(learning_rate=1e-30, focal_gamma=1.0)
+    row = Trainer(network, *batches.values(), settings, weight).run_epoch()
+    for split, some in batches.items():
+        loss, label, prediction = by_hand(network, some.with_labels() if split == "train" else some, weight)
+        found = scores(label, prediction, corpus.classes)
+        assert 0 < len(label) < len(some.label)
+        assert row[f"{split}_loss"] == pytest.approx(loss, rel=1e-5)
+        assert row[f"{split}_accuracy"] == pytest.approx(found["accuracy"])
+        assert row[f"{split}_wf1"] == pytest.approx(found["wf1"])
+
+
+def test_utterances_without_a_label_are_history_for_the_others():
+    """A step changes with their features, and not with the label that they do not have."""
+    corpus = without_some_labels(small_corpus("MELD", sizes=(9, 4, 3)))
+    lost = np.flatnonzero(corpus.label < 0)
+
+    def stepped(change):
+        features = {name: values.copy() for name, values in corpus.features.items()}
+        features["text"][lost] += change
+        other = dataclasses.replace(corpus, features=features)
+        network = small_network(other)
+        settings = TrainingSettings(learning_rate=1e-2)
+        Trainer(network, *(Batches(other, split, 4, "cpu") for split in ("train", "valid")), settings).run_epoch()
+        return network.state_dict()
+
+    weights = [stepped(change) for change in (0, 0, 1)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert not all(torch.equal(weights[0][name], weights[2][name]) for name in weights[0])
+
+
+def test_a_dialogue_without_labels_makes_no_step(parts):
+    """With one dialogue a batch, weights are those of training without it, though Adam would have moved them."""
+    corpus, _, valid = parts
+    begin, end = corpus.offset[1:3]
+    kept = np.r_[0:begin, end : len(corpus.label)]
+    label = corpus.label.copy()
+    label[begin:end] = -1
+    without = dataclasses.replace(
+        corpus,
+        features={name: values[kept] for name, values in corpus.features.items()},
+        label=corpus.label[kept],
+        speaker=corpus.speaker[kept],
+        offset=np.r_[corpus.offset[:2], corpus.offset[3:] - (end - begin)],
+        ids=[corpus.ids[0], *corpus.ids[2:]],
+        splits={"train": [0, 1, 2, 3, 4]},
+    )
+    networks = []
+    for some in (dataclasses.replace(corpus, label=label), without):
+        networks.append(small_network(corpus))
+        Trainer(networks[-1], Batches(some, "train", 1, "cpu"), valid, TrainingSettings(learning_rate=1e-2)).run_epoch()
+    for a, b in zip(*(network.parameters() for network in networks), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_a_split_without_any_label_is_refused(parts, split):
+    corpus, train, valid = parts
+    corpus.label[corpus.rows(split)] = -1
+    with pytest.raises(InputError, match=f"no utterance of split {split} has a label"):
+        Trainer(small_network(corpus), train, valid, TrainingSettings())
 
 
 def test_adam_spelled_out(parts):

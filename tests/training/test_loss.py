@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -48,5 +49,20 @@ def test_weights_that_do_not_exist():
         class_weights(TrainingSettings(class_weights="released", labels="sentiment"), corpus.with_sentiment())
     corpus.label[:] = np.arange(len(corpus.label)) % 7
     corpus.label[corpus.label == 3] = 0
-    with pytest.raises(InputError, match="no utterance is labelled sadness"):
-        class_weights(TrainingSettings(class_weights="train"), corpus)
+    settings = TrainingSettings(class_weights="train")
+    with pytest.raises(InputError, match=r"no utterance of train is labelled sadness, .* use released or none, or put"):
+        class_weights(settings, corpus)
+    own = dataclasses.replace(corpus, name="mine")
+    with pytest.raises(InputError, match=r"is not known; use none, or put a dialogue with sadness into train"):
+        class_weights(settings, own)
+
+
+def test_frequencies_are_those_of_labelled_utterances():
+    corpus = small_corpus("MELD", sizes=(60, 2, 2))
+    first = np.array([np.flatnonzero(corpus.label == c)[0] for c in range(7)])
+    lost = np.arange(len(corpus.label)) % 3 == 0
+    lost[first] = False
+    corpus.label[lost] = -1
+    labels = [label for label in corpus.label[corpus.rows("train")].tolist() if label >= 0]
+    by_hand = [len(labels) / labels.count(c) for c in range(7)]
+    np.testing.assert_allclose(class_weights(TrainingSettings(class_weights="train"), corpus), by_hand, rtol=1e-6)
