@@ -31,8 +31,14 @@ def with_temperature(log_prob: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def fit_temperature(log_prob: np.ndarray, label: np.ndarray) -> float:
-    """The temperature in RANGE with the highest likelihood of the labels (U,), given log-probabilities (U, C)."""
+    """The temperature in RANGE with the highest likelihood of the labels (U,), given log-probabilities (U, C).
+
+    Utterances whose label is not known, -1, do not count.
+    """
     from scipy.optimize import minimize_scalar
+
+    known = label >= 0
+    log_prob, label = log_prob[known], label[known]
 
     def loss(log_temperature):
         return _nll(with_temperature(log_prob, np.exp(log_temperature)), label)
@@ -57,14 +63,14 @@ def temperature_of(
         if {name: kept.get(name) for name in key} == key and isinstance(kept.get("temperature"), float):
             return kept["temperature"], str(kept.get("fitted_on"))
     label = corpus.label[corpus.rows("valid")] if corpus.splits["valid"] else np.empty(0, np.int64)
-    if not len(label) or min(label) < 0:
+    if not (label >= 0).any():
         raise InputError(
-            f"{path}: does not exist, and {corpus.name} has no validation split to make it from; evaluate the "
+            f"{path}: does not exist, and {corpus.name} has no validation labels to make it from; evaluate the "
             "checkpoint once on the data that it was trained on",
             ["calibrated"],
         )
     log_prob = evaluate(network, Batches(corpus, "valid", settings.batch_size, device))
-    fitted_on = f"validation split of {corpus.name}, {len(label):,} utterances"
+    fitted_on = f"validation split of {corpus.name}, {int((label >= 0).sum()):,} utterances"
     temperature = fit_temperature(log_prob.numpy(), label)
     content = key | {"temperature": temperature, "fitted_on": fitted_on}
     try:

@@ -27,6 +27,12 @@ def test_no_temperature_nearby_is_better():
     assert losses[1] < min(losses[0], losses[2])
 
 
+def test_utterances_without_a_label_do_not_count():
+    log_prob, label = drawn(300, 1.7)
+    some = np.where(np.arange(300) % 3, label, -1)
+    assert fit_temperature(log_prob, some) == fit_temperature(log_prob[some >= 0], label[some >= 0])
+
+
 def test_scores_against_scikit_learn():
     log_prob, label = drawn(300, 1.0)
     result = confidence_scores(log_prob, label)
