@@ -65,7 +65,7 @@ def test_what_a_run_leaves(corpus, tmp_path):
         predicted = pd.read_csv(tmp_path / "run" / "predictions.csv")
         predicted = predicted[predicted.seed == results.seed[k]]
         assert predicted.label.tolist() == [corpus.classes[c] for c in batches.label]
-        np.testing.assert_allclose(predicted.iloc[:, 6:], log_prob, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(predicted.filter(like="log_prob_"), log_prob, rtol=0, atol=1e-5)
         assert predicted.prediction.tolist() == [corpus.classes[c] for c in log_prob.argmax(1)]
         of_seed = history[history.seed == results.seed[k]].valid_wf1.round(2).tolist()
         assert results.selected_epoch[k] == of_seed.index(max(of_seed))
