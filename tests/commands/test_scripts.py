@@ -34,7 +34,7 @@ def test_train_then_inference(project, run, tmp_path):
     rows = pd.read_csv(tmp_path / "all.csv")
     corpus = small_corpus("MELD", sizes=(12, 3, 5))
     test = corpus.rows("test")
-    columns = ["checkpoint", "dialogue", "utterance", "speaker", "label", "prediction"]
+    columns = ["checkpoint", "dialogue", "utterance", "position", "speaker", "label", "prediction"]
     assert list(rows) == columns + [f"log_prob_{c}" for c in corpus.classes]
     assert rows.checkpoint.tolist() == np.repeat([f"ECERC_MODEL{k}.pkl" for k in ("", "_2", "_3")], len(test)).tolist()
     first = rows[: len(test)]
@@ -42,7 +42,7 @@ def test_train_then_inference(project, run, tmp_path):
     assert first.speaker.tolist() == corpus.speaker[test].tolist()
     lengths = corpus.lengths[corpus.splits["test"]]
     assert first.dialogue.tolist() == np.repeat([corpus.ids[d] for d in corpus.splits["test"]], lengths).tolist()
-    assert first.utterance.tolist() == [u for n in lengths for u in range(n)]
+    assert first.utterance.tolist() == first.position.tolist() == [u for n in lengths for u in range(n)]
     log_prob = rows[[f"log_prob_{c}" for c in corpus.classes]].to_numpy()
     np.testing.assert_allclose(np.exp(log_prob).sum(1), 1, rtol=1e-5)
     assert rows.prediction.tolist() == [corpus.classes[c] for c in log_prob.argmax(1)]
