@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from common.data.fields import FeatureFile
+from common.data.text import repaired
 from common.errors import brief
 
 
@@ -32,7 +33,7 @@ def hold_against(
             differ = unequal if set(found) == set(known[what]) else another
         else:
             rows = file.table(position, ids, lengths)
-            found = [entry if isinstance(entry, str) else "" for row in rows for entry in row]
+            found = [repaired(entry) if isinstance(entry, str) else "" for row in rows for entry in row]
             differ = no_word_in_common
         require(file, position, ids, lengths, found, known[what], differ, source)
 

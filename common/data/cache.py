@@ -18,7 +18,7 @@ from common.data.corpus import FEATURES, Corpus
 from common.errors import InputError
 from common.files import atomic, sha256
 
-VERSION = 2  # of the content; raise it when a reader changes what it makes of the same files
+VERSION = 3  # of the content; raise it when a reader changes what it makes of the same files
 
 
 def cached(read: Callable[[Path], Corpus], folder: str | Path, files: Sequence[str]) -> tuple[Corpus, str]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from common.data import feature_pickle
+from common.data.text import repaired
 from common.errors import InputError, brief
 
 
@@ -118,7 +119,7 @@ class FeatureFile:
             for entry in row:
                 if not (_plain(entry) or isinstance(entry, np.generic | None)):
                     raise self.error(position, f"the entry {brief(entry)}", "a string", i)
-                strings.append(str(entry))
+                strings.append(repaired(str(entry)))
                 size += len(strings[-1])
                 self._require_room(position, size)
         return strings
@@ -134,7 +135,7 @@ class FeatureFile:
                 self._require_room(position, size)
                 if not values or not all(map(_plain, values)):
                     raise self.error(position, f"the entry {brief(values)}", "numbers or strings, or a list of them", i)
-                entries.append(values)
+                entries.append(tuple(repaired(value) if isinstance(value, str) else value for value in values))
         return entries
 
     def speakers(self, position: int, ids: list, lengths: list[int]) -> tuple[np.ndarray, list[str]]:

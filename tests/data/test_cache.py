@@ -55,6 +55,14 @@ def test_changed_sources_are_read_again(folder):
     assert same(corpus, small_corpus("MELD", seed=1))
 
 
+def test_a_cache_of_older_readers_is_rebuilt(folder, monkeypatch):
+    read = Reader()
+    cached(read, folder, meld.FILES)
+    monkeypatch.setattr(cache, "VERSION", cache.VERSION + 1)
+    cached(read, folder, meld.FILES)
+    assert read.calls == 2
+
+
 def test_a_source_of_the_same_size_and_date_is_read_again(folder):
     read, path = Reader(), folder / meld.FILE
     cached(read, folder, meld.FILES)
