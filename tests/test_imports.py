@@ -43,7 +43,7 @@ def forbidden(path):
         if top != "common":
             allowed = top == "benchmarks" and path.relative_to(ROOT / "common").as_posix() == "commands/benchmark.py"
         elif not rest:
-            allowed = room == "__main__" or names[0] in BASE[room]
+            allowed = room in ("__main__", "__init__") or names[0] in BASE[room]
         else:
             allowed = names[0] in (room, *BELOW[room], *BASE)
         if not allowed:

@@ -134,8 +134,7 @@ def trained_settings(
         candidates.append(settings)
         known += [mine] if mine else []
         notes += [*checkpoint.notes, *said]
-        for key, trained, here in differences(reference, settings, OUTPUTS_DEPEND_ON):
-            what = f"trained with {key} {words(trained)}, evaluated with {words(here)}."
+        for what in differences(reference, settings):
             different.setdefault(what, []).append(name)
     settings = candidates[0]
     for key in OUTPUTS_DEPEND_ON:

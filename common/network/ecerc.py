@@ -80,7 +80,7 @@ class ECERC(nn.Module):
 
     def __init__(self, settings: NetworkSettings, widths: dict[str, int], classes: int):
         super().__init__()
-        self.settings, self.widths, self.classes = settings, dict(widths), classes
+        self.settings, self.widths = settings, dict(widths)
         self.dropout = dropout = Dropout()
         self.modalities, self.routes = modalities, routes = settings.modalities_in_use, settings.routes
         without, half = settings.without, settings.precision == "bfloat16"

@@ -4,7 +4,7 @@ import hashlib
 import io
 import re
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -17,7 +17,7 @@ from common.network.ecerc import ECERC
 from common.release import trained
 from common.release.reading import CONVERTED, RECORD, bytes_of, record_of, state_of, with_record
 from common.release.trained import Trained
-from common.settings import words
+from common.settings import OUTPUTS_DEPEND_ON, NetworkSettings
 
 TABLE_POSITIONS = 200  # of the released position table
 _RELEASED_WIDTHS = {(2948,): " as IEMOCAP's", (1666,): " as MELD's"}
@@ -143,13 +143,13 @@ def load_released(network: ECERC, path: str | Path, classes: list[str] | None = 
     where it is known to have been trained on other classes than `classes`, or on these in another order.
     """
     checkpoint = read_checkpoint(path)
-    about, notes = checkpoint.trained, [*checkpoint.notes]
+    about, notes = checkpoint.trained, checkpoint.notes
     if classes is not None and about and about.classes:
         trained.check_classes(path, about.classes, classes, ["initial_weights"])
     checkpoint.fill(network)
-    for name, before, here in trained.differences(about.values if about else {}, network.settings):
-        notes.append(f"Note: {path}: trained with {name} {words(before)}, used with {words(here)}.")
-    return notes
+    names = [f.name for f in fields(NetworkSettings) if f.name in OUTPUTS_DEPEND_ON]  # not how batches are made
+    different = trained.differences(about.values if about else {}, network.settings, "used", names)
+    return notes + [f"Note: {path}: {what}" for what in different]
 
 
 def checkpoints_in(folder: Path) -> list[Path]:

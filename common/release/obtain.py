@@ -61,6 +61,23 @@ def obtain(
         )
 
 
+def obtain_checkpoint(dataset: str, name: str, folder: str | Path = DEFAULT_DATA.parent) -> Path:
+    """Where the authors' checkpoint `name` of `dataset` lies: in `folder`/`dataset`, downloaded where it is missing.
+
+    Raises InputError where it cannot be had, or another file lies there.
+    """
+    target, known = Path(folder) / dataset / name, SHA256.get((dataset, name))
+    try:
+        if target.exists():
+            check_present(target, known)
+        else:
+            _download(dataset, target, None, known, hub_files)
+    except DownloadError as reason:
+        link = f"https://huggingface.co/{REPOSITORY}/tree/main"
+        raise InputError(f"{target}: {reason}; download it from {link} in a browser, and put it there") from None
+    return target
+
+
 def targets(
     datasets: Sequence[str], data_dir: Path, checkpoint_dir: Path, kinds: Sequence[str] = KINDS
 ) -> list[tuple[str, Path]]:

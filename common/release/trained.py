@@ -10,7 +10,7 @@ from common.data import DATASETS
 from common.errors import InputError
 from common.release.obtain import read_manifest
 from common.release.published import CHECKPOINTS, REPOSITORY, SHA256
-from common.settings import OUTPUTS_DEPEND_ON, EvaluationSettings, NetworkSettings, build
+from common.settings import OUTPUTS_DEPEND_ON, EvaluationSettings, NetworkSettings, build, words
 
 
 @dataclass(frozen=True)
@@ -73,16 +73,13 @@ def check_classes(what: object, known: list[str], classes: list[str], change: li
 
 
 def differences(
-    values: dict[str, Any], settings: NetworkSettings, names: Iterable[str] | None = None
-) -> list[tuple[str, Any, Any]]:
-    """Settings that a network's outputs depend on and that were other ones in training: name, value in training
-    (`values`), value in `settings`. `names`: those to look at, by default those of the network.
-    """
-    known = [name for name in names or [f.name for f in fields(NetworkSettings)] if name in values]
+    values: dict[str, Any], settings: NetworkSettings, use: str = "evaluated", names: Iterable[str] = OUTPUTS_DEPEND_ON
+) -> list[str]:
+    """Which settings were other ones in training, in words, of `names`; `values`: in training, `settings`: in `use`."""
     return [
-        (name, values[name], getattr(settings, name))
-        for name in known
-        if name in OUTPUTS_DEPEND_ON
+        f"trained with {name} {words(values[name])}, {use} with {words(getattr(settings, name))}."
+        for name in names
+        if name in values
         and values[name] != getattr(settings, name)
         and (name != "batch_size" or settings.empty_history == "released")  # strictly, no output depends on it
     ]

@@ -109,7 +109,7 @@ class Trainer:
         self._train, self._valid, self._weight = train.with_labels(), valid, weight
         device = next(network.parameters()).device
         self._random = network.dropout.generator or network.dropout.seed(torch.initial_seed(), device)
-        self._tallies = [Tally(network.classes, device) for _ in range(2)]
+        self._tallies = [Tally(network.classifier.out_features, device) for _ in range(2)]
         self._optimizer, self.selection = adam(network, settings), Selection(settings.patience)
         self._selected: dict[str, Tensor] = {}
         if state is not None:  # before steps are captured, which fixes where tensors lie

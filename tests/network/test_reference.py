@@ -19,7 +19,7 @@ def both(corpus, rates=(0.0, 0.0, 0.0), seed=0, **settings):
     """The network and the reference in training mode, with the same weights, and the outputs (N, C) of each."""
     names = ("evidence_dropout", "attention_dropout", "classifier_dropout")
     network = small_network(corpus, seed, **dict(zip(names, rates, strict=True)), **settings).train()
-    reference = Reference(network.settings, network.widths, network.classes).train()
+    reference = Reference(network.settings, network.widths, network.classifier.out_features).train()
     reference.load_state_dict(network.state_dict())
     batch = one_batch_of(corpus)
     pad = batch.packing.pad

@@ -15,12 +15,10 @@ from common.errors import InputError
 from common.experiments.variants import TABLES, VARIANTS
 from common.network import streaming
 from common.network.attention import AttentionLayer
-from common.network.ecerc import ECERC
 from common.network.streaming import Live
 from common.release.checkpoint import save_released
-from common.settings import NetworkSettings
 from tests.network.test_properties import close, conversations, networks
-from tests.small import WIDTHS, outputs, random_corpus, small_network
+from tests.small import WIDTHS, about, outputs, random_corpus, small_corpus, small_network
 
 ROWS = dict.fromkeys(name for table in "4567" for name in TABLES[table].rows)
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "live.md"
@@ -228,9 +226,10 @@ def test_bfloat16_is_near():
 def test_the_example_of_the_documents(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (example,) = (code for code in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL) if "Live(" in code)
-    widths = {"text": 1024, "event": 1024, "audio": 300, "visual": 342}
-    (tmp_path / "MELD").mkdir()
-    save_released(ECERC(NetworkSettings(), widths, len(CLASSES)), tmp_path / "MELD" / "ECERC_MODEL.pkl")
+    corpus, run = small_corpus("MELD"), tmp_path / "MELD" / "runs" / "live"
+    run.mkdir(parents=True)
+    strict = {"empty_history": "strict"}
+    save_released(small_network(corpus, **strict), run / "ECERC_MODEL.pkl", about(corpus, **strict))
     exec(example, {})
     first, second, third = capsys.readouterr().out.splitlines()
     assert first in CLASSES
