@@ -1,5 +1,6 @@
 """Small conversations and networks, for tests that need no released sizes."""
 
+import json
 from dataclasses import asdict
 
 import numpy as np
@@ -58,6 +59,19 @@ def random_corpus(lengths, speakers=3, classes=4, seed=0, widths=WIDTHS):
         speakers=[f"s{i}" for i in range(speakers)],
         features={name: rng.standard_normal((n, widths[name])).astype(np.float32) for name in FEATURES},
     )
+
+
+def safetensors(state, **entries):
+    """`state` in the format of that name: the length of a JSON header, the header, the numbers."""
+    header, body = {}, b""
+    for name, tensor in state.items():
+        data = tensor.contiguous().view(torch.uint8).numpy().tobytes()
+        kind = {torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64"}.get(tensor.dtype, "F32")
+        offsets = [len(body), len(body) + len(data)]
+        header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": offsets}
+        body += data
+    text = json.dumps({"__metadata__": {"format": "pt"}} | header | entries).encode()
+    return len(text).to_bytes(8, "little") + text + body
 
 
 def result_of(main, capsys):

@@ -184,14 +184,3 @@ def test_another_number_of_layers_is_named(tmp_path):
     with pytest.raises(InputError, match=r"72 foreign .*other settings") as error:
         load_released(small_network(corpus), tmp_path / "ECERC_MODEL.pkl")
     assert "layers" in error.value.change
-
-
-def test_a_pointer_or_a_web_page_in_place_of_a_checkpoint_is_named(tmp_path):
-    net = small_network(random_corpus([3]))
-    for content, words in (
-        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
-        (b"<html>", "a web page"),
-    ):
-        (tmp_path / "ECERC_MODEL.pkl").write_bytes(content)
-        with pytest.raises(InputError, match=rf"ECERC_MODEL\.pkl: .* it is {words}"):
-            load_released(net, tmp_path / "ECERC_MODEL.pkl")
