@@ -16,6 +16,11 @@ class InputError(Exception):
         self.change = change
 
 
+def is_want_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that memory, or that of a GPU, is used up."""
+    return type(error).__name__ in ("MemoryError", "OutOfMemoryError")  # the latter is PyTorch's, not imported here
+
+
 class _Short(reprlib.Repr):
     def __init__(self):
         super().__init__()

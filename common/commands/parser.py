@@ -1,11 +1,15 @@
 """How a command reads its command line, and how it ends: errors of the user take one line on standard error."""
 
 import argparse
+import io
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import contextmanager, suppress
 
-from common.errors import InputError
+from common.errors import InputError, is_want_of_memory
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -28,35 +32,116 @@ def option_name(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP came: what is under way ends as after Ctrl-C."""
+
+    number: int = signal.SIGTERM
+
+
 def run_command(
     parser: OneLineParser, run: Callable[[argparse.Namespace], None], name: str, words: Sequence[str] | None = None
 ) -> None:
     """Call `run` with what `parser` makes of `words`, by default the command line.
 
     An InputError ends it in one line on standard error, after `name`, with the options of `parser` that mend it, and
-    exit status 2; Ctrl-C in one with 130. A closed pipe on standard output ends it silently, with 141 as in a shell.
+    exit status 2; Ctrl-C, SIGTERM and SIGHUP in one with 128 and the number of the signal. A closed pipe on standard
+    output ends it silently, with 141 as in a shell.
     """
+    _prepare_streams()
+    with _signals():
+        status = _status(parser, run, name, words)
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            status = status or _closed_pipe()
+        except OSError as error:
+            status = status or _report(f"{name}: error: standard output: {error.strerror}", 2)
+    if status:
+        sys.exit(status)
+
+
+def _status(parser, run, name, words):
+    """Call `run`; returns the exit status."""
+    status = 0
     try:
         run(parser.parse_args(words))
+    except SystemExit as stop:  # after --help
+        status = stop.code
     except InputError as error:
-        sys.exit(_report(f"{name}: error: {error}", 2, error.change, parser))
+        status = _report(f"{name}: error: {_with_notes(error)}", 2, error.change, parser)
     except BrokenPipeError:  # whoever reads our output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        status = _closed_pipe()
     except (MemoryError, RuntimeError) as error:
-        if type(error).__name__ not in ("MemoryError", "OutOfMemoryError"):  # the latter is PyTorch's, on a GPU
+        if not is_want_of_memory(error):
             raise
-        line = f"{name}: error: not enough memory; try smaller batches or a larger machine"
-        sys.exit(_report(line, 2, ["batch_size"], parser))
+        line = f"{name}: error: not enough memory; give it less at a time, or a larger machine"
+        status = _report(line, 2, ["batch_size", "jobs"], parser)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         line = f"{name}: error: {where}{error.strerror or error}; check the path, its rights and free space"
-        sys.exit(_report(line, 2))
+        status = _report(line + _notes(error), 2)
     except KeyboardInterrupt as stop:
-        sys.exit(_report(f"{name}: stopped by Ctrl-C{'; ' + str(stop) if stop.args else ''}", 130))
+        number = stop.number if isinstance(stop, Terminated) else signal.SIGINT
+        how = signal.Signals(number).name if isinstance(stop, Terminated) else "Ctrl-C"
+        status = _report(f"{name}: stopped by {how}{'; ' if stop.args else ''}{_with_notes(stop)}", 128 + number)
+    return status
+
+
+def _with_notes(error):
+    return f"{error}{_notes(error)}"
+
+
+def _notes(error):
+    """What failed after `error`."""
+    return "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+
+
+def _closed_pipe():
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing fails when Python ends
+    return 141
 
 
 def _report(line, status, change=(), parser=None):
     options = [option_name(name) for name in change if option_name(name) in parser.options()]
-    print(" ".join(line.split()) + (f"; see {', '.join(options)}" if options else ""), file=sys.stderr)
+    with suppress(OSError):
+        print(" ".join(line.split()) + (f"; see {', '.join(options)}" if options else ""), file=sys.stderr)
     return status
+
+
+def _prepare_streams():
+    """Standard output and error take everything: what is closed is nowhere, letters that a terminal lacks are "?"."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            try:
+                os.fstat(number)
+            except OSError:  # or a file that is opened later would get its number, and what libraries print to it
+                os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, open(os.devnull, "w" if number else "r", encoding="utf-8"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+@contextmanager
+def _signals():
+    """Have SIGTERM and SIGHUP raise Terminated, the first time, where nobody else handles them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    taken = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]  # nohup ignores SIGHUP
+
+    def stop(number, frame):
+        for other in taken:
+            signal.signal(other, signal.SIG_IGN)
+        stopped = Terminated()
+        stopped.number = number
+        raise stopped
+
+    for number in taken:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)

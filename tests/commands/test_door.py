@@ -82,13 +82,17 @@ def test_how_errors_end_a_command(capsys):
     assert ends(capsys, error, "--data-dir") == ("some: error: a: b; see --data-dir\n", 2)
     assert ends(capsys, error, "--labels", "--data-dir") == ("some: error: a: b; see --data-dir, --labels\n", 2)
     assert ends(capsys, error, "--data") == ("some: error: a: b\n", 2)
-    line = "some: error: not enough memory; try smaller batches or a larger machine"
+    line = "some: error: not enough memory; give it less at a time, or a larger machine"
     assert ends(capsys, MemoryError()) == (f"{line}\n", 2)
     assert ends(capsys, MemoryError(), "--batch-size") == (f"{line}; see --batch-size\n", 2)
+    assert ends(capsys, MemoryError(), "--jobs") == (f"{line}; see --jobs\n", 2)
     line = "some: error: x.csv: No space left on device; check the path, its rights and free space\n"
     assert ends(capsys, OSError(28, "No space left on device", "x.csv")) == (line, 2)
     assert ends(capsys, KeyboardInterrupt()) == ("some: stopped by Ctrl-C\n", 130)
-    assert ends(capsys, KeyboardInterrupt("resume it")) == ("some: stopped by Ctrl-C; resume it\n", 130)
+    stop = KeyboardInterrupt("resume it")
+    assert ends(capsys, stop) == ("some: stopped by Ctrl-C; resume it\n", 130)
+    stop.add_note("then OSError: disk full")
+    assert ends(capsys, stop) == ("some: stopped by Ctrl-C; resume it; then OSError: disk full\n", 130)
     with pytest.raises(RuntimeError, match="a mistake of ours"):
         ends(capsys, RuntimeError("a mistake of ours"))
 
@@ -99,11 +103,69 @@ def test_options_of_subcommands_count(capsys):
     assert {"--jobs", "--help"} <= parser.options()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_end_a_command_as_ctrl_c_does(capsys, number):
+    """With what is to be done at the end; a second one changes nothing, and afterwards all is as before."""
+    done = []
+
+    def run(arguments):
+        try:
+            os.kill(os.getpid(), number)
+        finally:
+            os.kill(os.getpid(), number)
+            done.append(number)
+
+    printed, status = result_of(lambda: run_command(OneLineParser(), run, "some", []), capsys)
+    assert (printed.err, status) == (f"some: stopped by {number.name}\n", 128 + number)
+    assert done == [number]
+    assert signal.getsignal(number) is signal.SIG_DFL
+
+
+def test_a_signal_that_is_ignored_stays_ignored(capsys):
+    """As nohup has it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        printed, status = result_of(
+            lambda: run_command(OneLineParser(), lambda _: os.kill(os.getpid(), signal.SIGHUP), "some", []), capsys
+        )
+        assert (printed.err, status) == ("", 0)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+CLOSED = """
+import os, sys
+from common.commands.parser import OneLineParser, run_command
+
+def run(arguments):
+    print("mean \u00b1 deviation")
+    print("a note \u00b1", file=sys.stderr)
+    with open("kept", "w") as file:  # takes the first number that is free
+        os.write(2, b"a library complains")
+        print(file.fileno() > 2, file=file)
+
+run_command(OneLineParser(), run, "some", [])
+"""
+
+
+@pytest.mark.parametrize("closed", ["", "2>&-", ">&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_and_letters_that_a_terminal_lacks(tmp_path, closed):
+    environment = os.environ | {"PYTHONIOENCODING": "ascii:strict", "PYTHONPATH": str(ROOT)}
+    words = ["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, CLOSED]
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ("" if ">&-" in closed.replace("2>&-", "") else "mean ? deviation\n")
+    assert (tmp_path / "kept").read_text() == "True\n"
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="needs pipes as POSIX has them")
 def test_a_reader_who_has_seen_enough():
     read, write = os.pipe()
     os.close(read)
-    words = [sys.executable, "-m", "common", "environment"]
-    done = subprocess.run(words, cwd=ROOT, stdout=write, stderr=subprocess.PIPE, text=True)
+    for words, statuses in ((["environment"], (141,)), (["verify", "--help"], (0, 141))):
+        done = subprocess.run(
+            [sys.executable, "-m", "common", *words], cwd=ROOT, stdout=write, stderr=subprocess.PIPE, text=True
+        )
+        assert done.stderr == ""
+        assert done.returncode in statuses
     os.close(write)
-    assert (done.returncode, done.stderr) == (141, "")
