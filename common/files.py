@@ -1,11 +1,13 @@
 """Files that are written atomically, folders that one process writes at a time, and YAML files."""
 
+import glob
 import hashlib
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +17,7 @@ from filelock import FileLock, Timeout
 from common.errors import InputError
 
 LONGEST_YAML = 2**18  # characters
+ABANDONED = 3600  # seconds after which a half-written file that nobody writes to any more is removed
 HEAD = 4096  # bytes that `mistaken_for` needs
 
 
@@ -22,9 +25,14 @@ HEAD = 4096  # bytes that `mistaken_for` needs
 def atomic(path: str | Path, mode: str = "w") -> Iterator[IO]:
     """Open a new file that replaces `path` when the block ends well, and leaves no trace when it does not.
 
-    Safe when several processes write the same path: the last one to finish wins, with a complete file.
+    Safe when several processes write the same path: the last one to finish wins, with a complete file. What writers of
+    this path left that were killed is removed once it is an hour old.
     """
     path = Path(path)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > ABANDONED:
+                left.unlink()
     encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
     try:
@@ -37,7 +45,8 @@ def atomic(path: str | Path, mode: str = "w") -> Iterator[IO]:
         error.filename = str(path)  # nobody knows the temporary one
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it would hide what happened before
+            temporary.unlink(missing_ok=True)
 
 
 def sha256(path: str | Path) -> str:
@@ -48,7 +57,7 @@ def sha256(path: str | Path) -> str:
 
 @contextmanager
 def locked(path: str | Path, otherwise: str) -> Iterator[None]:
-    """Hold the lock of file `path`, which is made and stays.
+    """Hold the lock of file `path`, which is made, and removed at the end.
 
     Raises InputError, saying `otherwise`, where another process or thread holds it. Where the file system knows no
     locks, nothing is locked.
@@ -63,6 +72,21 @@ def locked(path: str | Path, otherwise: str) -> Iterator[None]:
     try:
         yield
     finally:
+        with suppress(OSError):
+            Path(path).unlink(missing_ok=True)  # while it is held: whoever opened this file sees that it is gone
+        lock.release()
+
+
+def check_free(path: str | Path, otherwise: str) -> None:
+    """Raises InputError, saying `otherwise`, where somebody holds the lock of file `path`. Changes nothing."""
+    if Path(path).exists():
+        lock = FileLock(path)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise InputError(otherwise) from None
+        except (NotImplementedError, OSError):  # it may be in a folder that cannot be written
+            return
         lock.release()
 
 

@@ -1,9 +1,11 @@
 import hashlib
+import os
+import time
 
 import pytest
 
 from common.errors import InputError
-from common.files import atomic, read_yaml, sha256
+from common.files import atomic, check_free, locked, read_yaml, sha256
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
@@ -34,3 +36,32 @@ def test_a_yaml_file_that_is_no_mapping_is_named(tmp_path, content):
     (tmp_path / "settings.yaml").write_bytes(content.encode("latin1"))
     with pytest.raises(InputError, match=r"settings\.yaml"):
         read_yaml(tmp_path / "settings.yaml")
+
+
+def test_what_killed_writers_left_goes_after_an_hour(tmp_path):
+    """Of the file that is written anew, and of no other; younger ones may still be written."""
+    for name, age in ((".a.csv.1.x.part", 3700), (".a.csv.2.x.part", 3500), (".b.csv.3.x.part", 3700)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    with atomic(tmp_path / "a.csv") as file:
+        file.write("new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.csv.2.x.part", ".b.csv.3.x.part", "a.csv"]
+
+
+def test_a_lock_is_held_by_one_and_leaves_nothing(tmp_path):
+    path = tmp_path / ".lock"
+    check_free(path, "taken")
+    assert not path.exists()
+    for _ in range(2):
+        with locked(path, "taken"):
+            with pytest.raises(InputError, match="taken"):
+                check_free(path, "taken")
+            with pytest.raises(InputError, match="taken"), locked(path, "taken"):
+                pass
+            assert path.exists()
+        assert not path.exists()
+    path.touch()  # of a process that was killed
+    check_free(path, "taken")
+    with locked(path, "taken"):
+        pass
+    assert not path.exists()
