@@ -19,7 +19,7 @@ BELOW = {
     "commands": ("experiments", "reporting", "training", "evaluation", "release", "network", "batching", "data"),
 }
 # Of the modules in common/ itself: what each may import of the others.
-BASE = {"errors": (), "files": ("errors",), "settings": ("errors",), "environment": ("errors",)}
+BASE = {"errors": (), "files": ("errors",), "settings": ("errors",), "environment": ("errors",), "progress": ()}
 FILES = sorted((ROOT / "common").rglob("*.py"))
 
 

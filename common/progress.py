@@ -1,0 +1,74 @@
+"""How far a task is, on standard error: a bar on a terminal; elsewhere, as in a log file, a line now and then."""
+
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+from tqdm import tqdm
+
+EVERY = 30.0  # seconds between two lines of a task, but for its first and last
+
+
+class Progress:
+    """The progress of one task of `total` steps of a `unit`, `done` of which are done already.
+
+    `position`: its line on a terminal, from 0; `shown`: whether there is anything to see; `layout`: of tqdm, for the
+    bar. That it cannot be shown, as after a terminal has gone, is passed over.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        total: int,
+        unit: str,
+        *,
+        done: int = 0,
+        position: int = 0,
+        shown: bool = True,
+        layout: str | None = None,
+    ):
+        self._title, self._total, self._unit, self._done, self._note = title, total, unit, done, ""
+        self._shown, self._due, self._said = shown and sys.stderr is not None, 0.0, ""
+        self.on_terminal = self._shown and sys.stderr.isatty()
+        words: dict[str, Any] = {"bar_format": layout} if layout else {}
+        self._bar = tqdm(
+            total=total,
+            initial=done,
+            desc=title,
+            unit=unit,
+            position=position,
+            dynamic_ncols=True,
+            disable=not self.on_terminal,
+            **words,
+        )
+
+    def update(self, note: str = "", steps: int = 1) -> None:
+        """So many steps more are done; `note`: what to say of it."""
+        self._done, self._note = self._done + steps, note
+        if self.on_terminal:
+            self._bar.set_postfix_str(note, refresh=not steps)
+            self._bar.update(steps)
+        elif time.monotonic() >= self._due:
+            self._due = time.monotonic() + EVERY
+            self._line()
+
+    def write(self, line: str) -> None:
+        """Say a line in between."""
+        if self.on_terminal:
+            tqdm.write(line, file=sys.stderr)
+        elif sys.stderr is not None:
+            with suppress(OSError, ValueError):  # ValueError: it was closed
+                print(line, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Nothing more is to come."""
+        if not self.on_terminal and self._done:
+            self._line()
+        self._bar.close()
+
+    def _line(self):
+        line = f"{self._title}: {self._done}/{self._total} {self._unit}s{f', {self._note}' if self._note else ''}"
+        if self._shown and line != self._said:
+            self._said = line
+            self.write(line)
