@@ -36,6 +36,13 @@ def _add_arguments(parser: argparse.ArgumentParser, dataset: str, hyperparameter
         help="checkpoint that every seed starts from (default: random weights)",
     )
     parser.add_argument(
+        "--settings",
+        type=Path,
+        metavar="FILE",
+        help="settings.yaml of a run, to repeat it: its hyperparameters, seeds, data and initial weights count over "
+        "the top of the script, and options over them",
+    )
+    parser.add_argument(
         "--resume", type=Path, metavar="RUN", help="resume a run that was stopped, with the settings it has"
     )
     add_options(parser, TrainingSettings, hyperparameters)

@@ -22,7 +22,7 @@ from common.errors import InputError
 from common.experiments.variants import TABLES, variant_hyperparameters
 from common.files import read_yaml
 from common.settings import TrainingSettings, build, words
-from common.training.folder import HISTORY, SETTINGS
+from common.training.folder import HISTORY, SETTINGS, origin_of
 from common.training.run import train_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,7 +123,13 @@ def train_one(run: Run, output: Path, data: Data, device: str, turn: int) -> str
         allow_tf32(run.settings.precision)
         part.parent.mkdir(parents=True, exist_ok=True)
         _, failures = train_run(
-            corpus, run.settings, chosen, part, synthetic=data.synthetic, resumable=False, progress=False
+            corpus,
+            run.settings,
+            chosen,
+            part,
+            origin=origin_of(data.folder, data.synthetic),
+            resumable=False,
+            progress=False,
         )
         if failures:
             raise InputError(failures[0])

@@ -2,20 +2,23 @@
 
 import io
 import time
+import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 import yaml
 
 from common.errors import InputError
-from common.files import atomic, locked, read_yaml
+from common.files import atomic, check_free, locked, read_yaml
 from common.settings import TrainingSettings, build
 
 SETTINGS, HISTORY, RESULTS, PREDICTIONS = "settings.yaml", "history.csv", "results.csv", "predictions.csv"
 CURVES = "curves"  # a figure, .png and .svg
+INITIAL_WEIGHTS, LOCK = "initial_weights.pkl", ".lock"
 
 
 def checkpoint_name(index: int) -> str:
@@ -26,19 +29,21 @@ def checkpoint_name(index: int) -> str:
 class RunFolder:
     """A folder with the files of one run. `resume`: of one that is resumed.
 
-    Raises InputError where it holds a run already and neither `overwrite` nor `resume` is set, and where there is
-    nothing to resume. Nothing is changed before `writing`.
+    Raises InputError where another training writes into it, where it holds a run already and neither `overwrite` nor
+    `resume` is set, and where there is nothing to resume. Nothing of an older run is changed before `begin`.
     """
 
     def __init__(self, path: str | Path, overwrite: bool = False, resume: bool = False):
-        self.path, self._overwrite, self._resume = Path(path), overwrite, resume
+        self.path, self._overwrite, self.resumed = Path(path), overwrite, resume
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{path}: found a file; expected a folder{'' if resume else ', or nothing'}")
         self._existed = self.path.exists()
+        self._taken = f"{self.path}: another training writes into it; wait, or use another folder"
+        check_free(self.path / LOCK, self._taken)
         self._check()
 
     def _check(self):
-        if self._resume:
+        if self.resumed:
             if not (self.path / SETTINGS).is_file():
                 raise InputError(f"{self.path}: no run that could be resumed ({SETTINGS} is missing); train again")
         elif (old := self._old()) and not self._overwrite:
@@ -49,34 +54,53 @@ class RunFolder:
             )
 
     def _old(self):
-        names = [
-            self.path / name for name in (SETTINGS, HISTORY, RESULTS, PREDICTIONS, f"{CURVES}.png", f"{CURVES}.svg")
-        ]
-        files = [*names, *sorted(self.path.glob("ECERC_MODEL*.pkl")), *sorted(self.path.glob("unfinished_*.pt"))]
+        """The files of the run that is there, in the order in which they may go: what is left is unfinished."""
+        names = (RESULTS, PREDICTIONS, HISTORY, f"{CURVES}.png", f"{CURVES}.svg", INITIAL_WEIGHTS)
+        found = [*sorted(self.path.glob("ECERC_MODEL*.pkl")), *sorted(self.path.glob("unfinished_*.pt"))]
+        files = [*(self.path / name for name in names), *found, self.path / SETTINGS]
         return [file for file in files if file.exists()]
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Make the folder, remove a run that is overwritten, and keep others from writing into it for a while.
+        """Make the folder, and keep others from writing into it for a while; if nothing came into it, it goes again.
 
         Raises InputError where another training writes into it.
         """
+        made = [path for path in (self.path, *self.path.parents) if not path.exists()]
         self.path.mkdir(parents=True, exist_ok=self._existed)  # a new folder belongs to one run only
-        with locked(self.path / ".lock", f"{self.path}: another training writes into it; wait, or use another folder"):
-            self._check()
-            old = [] if self._resume else self._old()
-            for file in [*old, *self.path.glob(".*.part")]:  # the latter of writers that were killed
+        try:
+            with locked(self.path / LOCK, self._taken):
+                self._check()
+                for file in self.path.glob(".*.part"):  # of writers that were killed
+                    file.unlink(missing_ok=True)
+                yield
+        finally:
+            with suppress(OSError):  # they hold something
+                for path in made:
+                    path.rmdir()
+
+    def begin(self, content: dict, initial_weights: Callable[[Path], None] | None = None) -> None:
+        """Put a new run into the folder: its settings.yaml, after the weights that it starts from, written by
+        `initial_weights`. A run that is overwritten goes now.
+        """
+        for file in self._old():
+            if file.name != SETTINGS:  # it is replaced
                 file.unlink(missing_ok=True)
-            yield
+        if initial_weights:
+            initial_weights(self.path / INITIAL_WEIGHTS)
+        with atomic(self.path / SETTINGS) as file:
+            yaml.safe_dump(content, file, sort_keys=False, allow_unicode=True)
 
     def settings(self) -> dict:
         """The content of settings.yaml."""
         return read_yaml(self.path / SETTINGS)
 
-    def write_settings(self, content: dict) -> None:
-        """Write settings.yaml."""
-        with atomic(self.path / SETTINGS) as file:
-            yaml.safe_dump(content, file, sort_keys=False, allow_unicode=True)
+    def initial_weights(self) -> Path:
+        """The run's own copy of the weights that its seeds start from. Raises InputError where it is missing."""
+        path = self.path / INITIAL_WEIGHTS
+        if not path.is_file():
+            raise InputError(f"{path}: missing, the weights that this run starts from; restore it, or train again")
+        return path
 
     def write_table(self, name: str, rows: list[dict] | pd.DataFrame) -> None:
         """Write rows as the CSV file `name`."""
@@ -86,7 +110,8 @@ class RunFolder:
     def finished(self) -> list[dict[int, pd.DataFrame]]:
         """Of results.csv, predictions.csv and history.csv each: finished seed to its rows, strings as they stand there.
 
-        Raises InputError where a file cannot be read, or lacks a seed that results.csv has.
+        Raises InputError where a file cannot be read, or predictions.csv lacks a seed that results.csv has. A history
+        may lack some: a run outlives that it could not be written.
         """
         tables: list[dict[int, pd.DataFrame]] = []
         for name in (RESULTS, PREDICTIONS, HISTORY):
@@ -95,12 +120,13 @@ class RunFolder:
                 if path.exists():
                     rows = {int(seed): rows for seed, rows in _strings(path).groupby("seed")}
             except (KeyError, ValueError) as error:
-                raise InputError(f"{path}: damaged ({error}); train again into another folder") from None
+                todo = "remove it" if name == HISTORY else "train again into another folder"
+                raise InputError(f"{path}: damaged ({error}); {todo}") from None
             seeds = tables[0] if tables else rows
             for seed in seeds:
-                if seed not in rows:
+                if seed not in rows and name != HISTORY:
                     raise InputError(f"{path}: nothing of seed {seed}, which is finished; train again elsewhere")
-            tables.append({seed: rows[seed] for seed in seeds})
+            tables.append({seed: rows[seed] for seed in seeds if seed in rows})
         return tables
 
 
@@ -120,7 +146,12 @@ class Unfinished:
         if self._path is None or not self._path.exists():
             return None
         try:
-            return torch.load(self._path, map_location="cpu", weights_only=True)
+            content = io.BytesIO(self._path.read_bytes())
+            with zipfile.ZipFile(content) as archive:  # torch does not look at its checksums
+                if part := archive.testzip():
+                    raise ValueError(f"{part} has changed")
+            content.seek(0)
+            return torch.load(content, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged file can raise nearly anything
             raise InputError(
                 f"{self._path}: damaged ({type(error).__name__}); remove it, then resuming begins this seed again"
@@ -150,8 +181,18 @@ def as_written(table: pd.DataFrame) -> pd.DataFrame:
     return _strings(io.StringIO(table.to_csv(index=False)))
 
 
+def as_one(tables: dict[int, pd.DataFrame]) -> pd.DataFrame:
+    """Tables by index of the seed as one, in that order, of strings: a file is the same whether its run was resumed."""
+    return pd.concat([as_written(tables[index]) for index in sorted(tables)])
+
+
 def _strings(file):
     return pd.read_csv(file, dtype=str, keep_default_na=False)
+
+
+def origin_of(data_dir: str | Path, synthetic: bool) -> dict[str, Any]:
+    """Where a corpus comes from, as settings.yaml has it: whether it was generated, or the folder, wherever one is."""
+    return {"synthetic": synthetic, "data_dir": None if synthetic else str(Path(data_dir).resolve())}
 
 
 def settings_to_resume(path: str | Path) -> tuple[TrainingSettings, dict]:

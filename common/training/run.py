@@ -2,13 +2,15 @@
 
 import sys
 import threading
-import time
+from collections.abc import Mapping
+from contextlib import closing, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from common.batching.batches import Batches
 from common.data.corpus import Corpus
@@ -18,15 +20,23 @@ from common.evaluation.evaluate import evaluate
 from common.evaluation.metrics import scores
 from common.evaluation.predictions import prediction_rows
 from common.network.ecerc import ECERC
+from common.progress import Progress
 from common.release.checkpoint import load_released, save_released
 from common.settings import NetworkSettings, TrainingSettings
 from common.training.fit import Trainer
-from common.training.folder import HISTORY, PREDICTIONS, RESULTS, RunFolder, Unfinished, as_written, checkpoint_name
+from common.training.folder import (
+    PREDICTIONS,
+    RESULTS,
+    RunFolder,
+    Unfinished,
+    as_one,
+    checkpoint_name,
+)
+from common.training.history import History
 from common.training.loss import class_weights
-from common.training.side_by_side import side_by_side
+from common.training.side_by_side import check_threads, side_by_side
 
 _SEEDING = threading.Lock()  # initial weights come of PyTorch's own random numbers, which all threads share
-HISTORY_EVERY = 1.0  # seconds between two writings of history.csv
 
 
 def build_network(settings: NetworkSettings, corpus: Corpus) -> ECERC:
@@ -53,7 +63,7 @@ def train_run(
     device: torch.device,
     output: str | Path,
     *,
-    synthetic: bool = False,
+    origin: Mapping[str, Any] | None = None,
     initial_weights: str | Path | None = None,
     overwrite: bool = False,
     resume: bool = False,
@@ -62,68 +72,82 @@ def train_run(
 ) -> tuple[dict[int, dict], list[str]]:
     """Train, select and test one network per seed of `settings` (TrainingSettings).
 
-    Returns the test scores of each seed, and a line for each that had to stop because its loss was not finite.
+    Returns the test scores of each seed, and a line for each problem: a seed that had to stop because its loss was not
+    finite, a history.csv that could not be written.
 
-    `output`: the run folder. `initial_weights`: a released-format checkpoint that every seed starts from. Several seeds
-    are trained side by side; what comes of a seed does not depend on the others. The test split is evaluated once per
-    seed, with the selected weights. After each seed its checkpoint, its rows of history.csv and predictions.csv and its
-    row of results.csv are written; while it trains, from time to time history.csv and all that is needed to resume.
-    `resume`: resume the run in `output`, with the same numbers as if it had not been stopped; `corpus` and
-    `settings` must be those it was begun with. `resumable`: keep what that takes. `progress`: show a bar for each seed.
+    `output`: the run folder. `origin`: as `folder.origin_of` says it. `initial_weights`: a released-format checkpoint
+    that every seed starts from, and of which the run keeps a copy. Several seeds are trained side by side; what comes
+    of a seed does not depend on the others. The test split is evaluated once per seed, with the selected weights. After
+    each seed its checkpoint, its rows of history.csv and predictions.csv and its row of results.csv are written; while
+    it trains, from time to time history.csv and all that is needed to resume. A run that is overwritten stays until the
+    first epoch of the new one has ended. `resume`: resume the run in `output`, with the same numbers as if it had not
+    been stopped; `corpus` and `settings` must be those it was begun with. `resumable`: keep what that takes.
+    `progress`: show a bar for each seed.
 
     Raises InputError for an `output` that holds a run (unless `overwrite` or `resume`), for weights that do not fit,
-    and for a run that was begun on other data.
+    for more threads than there are, and for a run that was begun on other data.
     """
     folder, weight = RunFolder(output, overwrite, resume), class_weights(settings, corpus)
+    check_threads(device, settings.threads)
     weight = None if weight is None else weight.to(device)
     start = None
     if initial_weights is not None:
         start = build_network(settings, corpus)
-        for note in load_released(start, initial_weights, corpus.classes):
+        for note in load_released(start, folder.initial_weights() if resume else initial_weights, corpus.classes):
             print(note, file=sys.stderr)
-    about = {
-        "dataset": corpus.name,
-        "synthetic": synthetic,
+    about = {"dataset": corpus.name, "synthetic": False, **(origin or {})}
+    about |= _about(corpus, settings, device, initial_weights)
+    if resume and folder.settings()["data"] != about["data"]:
+        raise InputError(
+            f"{output}: begun on other data files; give those, or train again", change=["data_dir", "resume"]
+        )
+    with folder.writing():
+        run = _Run(corpus, settings, device, folder, weight, start, about, resumable, progress)
+        try:
+            if run.unfinished:
+                side_by_side(lambda k: run.seed(run.unfinished[k]), len(run.unfinished), device, settings.threads)
+        except BaseException as error:
+            with suppress(Exception):  # it would hide the cause
+                run.history.write()
+            if isinstance(error, KeyboardInterrupt):
+                done = f"{len(run.results)} of {len(settings.seeds)} seeds are finished"
+                error.args = (done,) if run.begun else ()
+            raise
+        run.history.write()
+    return run.tested(), run.problems()
+
+
+def _about(corpus, settings, device, initial_weights):
+    """What settings.yaml says of a run."""
+    return {
         "hyperparameters": asdict(settings) | {"seeds": list(settings.seeds)},
         "initial_weights": None if initial_weights is None else str(Path(initial_weights).resolve()),
         "data": {"sha256": corpus.sources, "widths": corpus.widths, "classes": list(corpus.classes)},
         "device": device_name(device),
         "versions": versions(),
     }
-    if resume and folder.settings()["data"] != about["data"]:
-        raise InputError(
-            f"{output}: begun on other data files; give those, or train again", change=["data_dir", "resume"]
-        )
-    with folder.writing():
-        if not resume:
-            folder.write_settings(about)
-        run = _Run(corpus, settings, device, folder, weight, start, resumable, progress, about)
-        try:
-            if run.unfinished:
-                side_by_side(lambda k: run.seed(run.unfinished[k]), len(run.unfinished), device, settings.threads)
-        except KeyboardInterrupt:
-            done = f"{len(run.results)} of {len(settings.seeds)} seeds are finished; resume with --resume {folder.path}"
-            raise KeyboardInterrupt(done) from None
-        finally:
-            run.write_history()
-    return run.tested(), [run.failures[index] for index in sorted(run.failures)]
 
 
 class _Run:
-    """What the seeds of a run share, and what comes of each: by index of the seed, rows of tables."""
+    """What the seeds of a run share, and what comes of each: by index of the seed, rows of tables.
 
-    def __init__(self, corpus, settings, device, folder, weight, start, resumable, progress, about):
+    `about`: what settings.yaml says. Seeds are trained by several threads.
+    """
+
+    def __init__(self, corpus, settings, device, folder, weight, start, about, resumable, progress):
         self._corpus, self._settings, self._device, self._folder = corpus, settings, device, folder
-        self._weight, self._start, self._lock, self._written = weight, start, threading.Lock(), 0.0
-        self._resumable, self._progress, self._about = resumable, progress, about
+        self._weight, self._start, self._about, self.begun = weight, start, about, folder.resumed
+        self._writing = threading.Lock()
+        self._resumable, self._progress = resumable, progress
         fixed = device.type == "cuda"
         shapes = {"train": "fixed" if fixed else "rounded", "valid": "fixed" if fixed else "exact", "test": "exact"}
         self._batches = {s: Batches(corpus, s, settings.batch_size, device, shapes=shapes[s]) for s in shapes}
-        self.failures = {}
-        self.results, self.predictions, self.history = (
+        self._failures = {}
+        self.results, self._predictions, history = (
             {index: table[seed] for index, seed in enumerate(settings.seeds) if seed in table}
-            for table in folder.finished()
+            for table in (folder.finished() if folder.resumed else ({}, {}, {}))
         )
+        self.history = History(folder, history)
         for seed in (settings.seeds[index] for index in self.results):
             Unfinished(folder, seed).drop()  # of a run that was killed right after finishing it
         self.unfinished = [index for index in range(len(settings.seeds)) if index not in self.results]
@@ -132,7 +156,7 @@ class _Run:
         """Train, select and test the seed at `index`; a generator that yields when set up and after each epoch."""
         settings, seed = self._settings, self._settings.seeds[index]
         unfinished = Unfinished(self._folder if self._resumable else None, seed)
-        state = unfinished.read() or {"history": []}
+        state = (unfinished.read() if self._folder.resumed else None) or {"history": []}
         with _SEEDING:
             torch.manual_seed(seed)
             network = build_network(settings, self._corpus)
@@ -148,44 +172,48 @@ class _Run:
         )
         title = f"{self._corpus.name} seed {seed} ({index + 1}/{len(settings.seeds)})"
         trainer = Trainer(network, train, valid.with_order(), settings, self._weight, title, state.pop("trainer", None))
-        rows = self.history[index] = state["history"]
+        rows = state["history"]
+        self.history.start(index, rows)
 
         def now():
             return {"trainer": trainer.state(), "shuffling": shuffling.get_state(), "history": rows}
 
-        with self._bar(index, title, trainer.epoch) as bar:
+        shown = {"done": trainer.epoch, "position": index, "shown": self._progress}
+        with closing(Progress(title, settings.epochs, "epoch", **shown)) as bar:
             try:
                 yield
                 while not trainer.done:
-                    rows.append({"seed": seed} | trainer.run_epoch())
+                    row = {"seed": seed} | trainer.run_epoch()
+                    self._begin()
+                    self.history.add(index, row)
                     unfinished.keep(now)
-                    self._show(bar, rows[-1], trainer.selection)
+                    self._show(bar, row, trainer.selection)
                     yield
             except GeneratorExit:
                 unfinished.keep(now, leaving=True)
                 raise
             except InputError as error:  # a loss that is not finite; the other seeds continue
-                self.failures[index] = str(error)
+                self._failures[index] = str(error)
                 unfinished.drop()
                 return
         trainer.select()
         self._finish(index, trainer)
         unfinished.drop()
 
-    def _bar(self, index, title, epoch):
-        screen = {"position": index} if sys.stderr.isatty() else {"mininterval": 30}  # seconds, in a log file
-        words = {"initial": epoch, "desc": title, "unit": "epoch", "dynamic_ncols": True}
-        return tqdm(total=self._settings.epochs, disable=not self._progress, **words, **screen)
+    def _begin(self):
+        """The folder gets its new run, and loses an old one: not before there is something to keep."""
+        with self._writing:
+            if not self.begun:
+                self._folder.begin(self._about, partial(save_released, self._start) if self._start else None)
+                self.begun = True
 
     def _show(self, bar, row, selection):
-        if time.monotonic() - self._written > HISTORY_EVERY:
-            self.write_history()
-        bar.set_postfix_str(
+        if problem := self.history.write_now_and_then():
+            bar.write(f"Note: {problem}; training goes on.")
+        bar.update(
             f"train loss {row['train_loss']:.4f}, valid loss {row['valid_loss']:.4f}, "
-            f"valid wF1 {row['valid_wf1']:.2f} (best {selection.wf1:.2f} in epoch {selection.epoch})",
-            refresh=False,
+            f"valid wF1 {row['valid_wf1']:.2f} (best {selection.wf1:.2f} in epoch {selection.epoch})"
         )
-        bar.update()
 
     def _finish(self, index, trainer):
         settings, evaluated = self._settings, {}
@@ -196,30 +224,23 @@ class _Run:
         save_released(trainer.network, self._folder.path / checkpoint_name(index), self._about)
         row = result_row(settings.seeds[index], trainer.selection.epoch, evaluated, self._corpus.classes)
         predicted = prediction_rows(self._corpus, "test", log_prob, seed=settings.seeds[index])
-        self.write_history()
-        with self._lock:
-            self.predictions[index] = predicted
-            self._folder.write_table(PREDICTIONS, _joined(self.predictions))
-            self.results[index] = pd.DataFrame([row])
-            self._folder.write_table(RESULTS, _joined(self.results))  # last: with it the seed is finished
+        self.history.write()
+        with self._writing:
+            self._predictions[index] = predicted
+            self._folder.write_table(PREDICTIONS, as_one(self._predictions))
+            results = self.results | {index: pd.DataFrame([row])}
+            self._folder.write_table(RESULTS, as_one(results))  # last: with it the seed is finished
+            self.results = results
 
-    def write_history(self):
-        """Write what is known of history.csv."""
-        with self._lock:
-            self._written = time.monotonic()
-            tables = {index: pd.DataFrame(rows) for index, rows in self.history.items() if len(rows)}
-            if tables:
-                self._folder.write_table(HISTORY, _joined(tables))
+    def problems(self):
+        """What went wrong, a line each."""
+        failures = [self._failures[index] for index in sorted(self._failures)]
+        return failures + ([f"{self.history.problem}; all else is there"] if self.history.problem else [])
 
     def tested(self):
         """Seed to its test scores, of those that are finished."""
         tested, classes = {}, self._corpus.classes
         for index in sorted(self.results):
-            predicted = [classes.index(name) for name in self.predictions[index].prediction]
+            predicted = [classes.index(name) for name in self._predictions[index].prediction]
             tested[self._settings.seeds[index]] = scores(self._batches["test"].label, predicted, classes)
         return tested
-
-
-def _joined(tables):
-    """Tables by index of the seed as one, in that order, of strings: a file is the same whether its run was resumed."""
-    return pd.concat([as_written(tables[index]) for index in sorted(tables)])

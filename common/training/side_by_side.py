@@ -13,20 +13,27 @@ from common.errors import InputError
 ON_GPU = 3  # trainings at a time, each on a stream of its own
 
 
-def side_by_side(job: Callable[[int], Iterator[None]], count: int, device: torch.device, threads: int = 1) -> None:
-    """Run job(0) to job(count - 1), generators that yield after setting up and after each step, to their ends.
-
-    On a CPU each step takes `threads`, never more, so that its numbers do not depend on what else runs, and as many
-    steps run at a time as PyTorch's threads allow; one job more is under way, and they take turns, so that all cores
-    are busy to the end. On CUDA three run at a time, elsewhere one. The first exception of a job ends all at their next
-    yield and is raised; so does Ctrl-C. Raises InputError where PyTorch has fewer than `threads`.
-    """
+def check_threads(device: torch.device, threads: int) -> None:
+    """Raises InputError where a job takes more `threads` than PyTorch may use."""
     allowed = torch.get_num_threads()
     if device.type == "cpu" and threads > allowed:
         raise InputError(
             f"found {threads} threads a seed; PyTorch may use {allowed} here (the cores, or OMP_NUM_THREADS)",
             change=["threads"],
         )
+
+
+def side_by_side(job: Callable[[int], Iterator[None]], count: int, device: torch.device, threads: int = 1) -> None:
+    """Run job(0) to job(count - 1), generators that yield after setting up and after each step, to their ends.
+
+    On a CPU each step takes `threads`, never more, so that its numbers do not depend on what else runs, and as many
+    steps run at a time as PyTorch's threads allow; one job more is under way, and they take turns, so that all cores
+    are busy to the end. On CUDA three run at a time, elsewhere one. The first exception of a job ends all at their next
+    yield and is raised; so does Ctrl-C. What fails after it, also while jobs are ended, is noted in it. Raises
+    InputError where PyTorch has fewer than `threads`.
+    """
+    check_threads(device, threads)
+    allowed = torch.get_num_threads()
     workers = min(count, {"cpu": allowed // threads, "cuda": ON_GPU}.get(device.type, 1))
     turns = _Turns(job, count, workers + (device.type == "cpu" and workers > 1), device)
 
@@ -45,6 +52,8 @@ def side_by_side(job: Callable[[int], Iterator[None]], count: int, device: torch
                 finally:  # early after Ctrl-C
                     turns.stop = True
                     wait(crew)
+    except BaseException as error:
+        turns.failed(error)
     finally:
         turns.close()
         torch.set_num_threads(allowed)
@@ -57,13 +66,25 @@ class _Turns:
 
     def __init__(self, job, count, most, device):
         self._job, self._unbegun, self._most, self._device = job, deque(range(count)), most, device
-        self._waiting, self._under_way, self._lock = [], 0, threading.Lock()
+        self._waiting, self._under_way, self._lock, self._failing = [], 0, threading.Lock(), threading.Lock()
         self.stop, self.failure = False, None
 
+    def failed(self, error):
+        """Stop; the first error is the one to be raised, the others are notes of it."""
+        with self._failing:
+            self.stop = True
+            if self.failure is None:
+                self.failure = error
+            elif error is not self.failure:
+                self.failure.add_note(f"then {type(error).__name__}: {error}")
+
     def close(self):
-        """End the jobs that are under way."""
+        """End the jobs that are under way, whichever of them fail at that."""
         for *_, steps, _ in self._waiting:
-            steps.close()
+            try:
+                steps.close()
+            except BaseException as error:
+                self.failed(error)
 
     def work(self):
         """Run steps until nothing is left for this thread."""
@@ -78,7 +99,7 @@ class _Turns:
                     else:
                         self._waiting.append((done + 1, *turn[1:]))
         except BaseException as error:
-            self.stop, self.failure = True, self.failure or error
+            self.failed(error)
 
     def _next(self):
         with self._lock:

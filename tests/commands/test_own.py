@@ -85,11 +85,15 @@ def test_later_conversations_without_labels(talks, script, tmp_path):
 
 
 def test_a_run_on_own_conversations_goes_on_with_them_only(talks, script, tmp_path):
+    """They are remembered, and have to be named where they have been moved."""
     shutil.copytree(talks / "talks" / "run", tmp_path / "run")
     (tmp_path / "run" / "results.csv").unlink()
+    (talks / "talks" / "data").rename(talks / "talks" / "moved")
     line = script("train.py", "--resume", tmp_path / "run", status=2)
-    assert "a run on data, not on MELD; use its script and --data-dir" in line
-    script("train.py", "--resume", tmp_path / "run", "--data-dir", talks / "talks" / "data")
+    where = f"whose data lay in {talks / 'talks' / 'data'}"
+    assert f"a run on data, {where}, not on MELD; use its script and --data-dir" in line
+    (talks / "talks" / "moved").rename(talks / "talks" / "data")
+    script("train.py", "--resume", tmp_path / "run")
     for index in ("", "_2", "_3"):
         a, b = (torch.load(run / f"ECERC_MODEL{index}.pkl") for run in (tmp_path / "run", talks / "talks" / "run"))
         assert all(torch.equal(a[name], b[name]) for name in a)

@@ -127,10 +127,10 @@ def test_ctrl_c(project, ran, tmp_path, threads):
     _, error = process.communicate(timeout=120)
     assert process.returncode == 130
     finished = 2 - threads
-    ending = f"{finished} of 2 seeds are finished; resume with --resume {run}"
+    ending = f"{finished} of 2 seeds are finished; resume with: python train.py --resume {run}"
     assert error.splitlines()[-1] == f"train.py: stopped by Ctrl-C; {ending}"
     files = ["ECERC_MODEL.pkl", "history.csv", "predictions.csv", "results.csv", "settings.yaml"]
-    left = {p.name for p in run.iterdir()} - {".lock", *(f"unfinished_{seed}.pt" for seed in range(finished, 2))}
+    left = {p.name for p in run.iterdir()} - {*(f"unfinished_{seed}.pt" for seed in range(finished, 2))}
     assert left == set(files if finished else [files[1], files[-1]])
     assert {0} <= set(pd.read_csv(run / "history.csv").seed) <= {0, 1}
     if finished:

@@ -3,15 +3,17 @@
 import itertools
 import math
 import shutil
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 import torch
 
 from common.errors import InputError
-from common.training import fit, folder, run
+from common.release.checkpoint import save_released
+from common.training import fit, folder, history
 from common.training.folder import RunFolder, Unfinished, settings_to_resume
-from common.training.run import train_run
+from common.training.run import build_network, train_run
 from tests.faults.kills import SETTINGS, outcome
 from tests.small import small_corpus
 
@@ -105,12 +107,16 @@ def test_what_cannot_be_resumed(corpus, stopped, tmp_path):
     other.sources["file"] = "0" * 64
     with pytest.raises(InputError, match="begun on other data"):
         train_run(other, SETTINGS, CPU, stopped, resume=True)
-    history = (stopped / "history.csv").read_text()
-    (stopped / "history.csv").write_text("".join(line for line in history.splitlines(True) if line[0] != "5"))
-    refused(stopped, r"history.csv: nothing of seed 5")
-    (stopped / "history.csv").write_text("nonsense")
-    refused(stopped, r"history.csv: damaged")
-    (stopped / "history.csv").write_text(history)
+    for name, advice in (("predictions.csv", "train again into another folder"), ("history.csv", "remove it")):
+        content = (stopped / name).read_text()
+        (stopped / name).write_text("nonsense")
+        refused(stopped, rf"{name}: damaged .*; {advice}")
+        (stopped / name).write_text("".join(line for line in content.splitlines(True) if line[0] != "5"))
+        if name == "history.csv":  # nothing depends on it
+            assert settings_to_resume(stopped)[0] == SETTINGS
+        else:
+            refused(stopped, f"{name}: nothing of seed 5")
+        (stopped / name).write_text(content)
     state = torch.load(stopped / "unfinished_6.pt", weights_only=True)
     state["trainer"]["network"]["of.an.older.version"] = state["trainer"]["network"].pop("classifier.bias")
     torch.save(state, stopped / "unfinished_6.pt")
@@ -172,11 +178,13 @@ def test_keeping_takes_a_twentieth_of_the_time_at_most(tmp_path, monkeypatch):
 def test_two_trainings_into_one_folder(corpus, tmp_path):
     with RunFolder(tmp_path / "run").writing(), pytest.raises(InputError, match="another training writes into it"):
         train_run(corpus, SETTINGS, CPU, tmp_path / "run", overwrite=True)
-    shutil.rmtree(tmp_path / "run")
+    assert not (tmp_path / "run").exists()  # nothing came into it
     (tmp_path / "run").mkdir()
     first, second = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "run")  # both found it empty
     with first.writing():
-        first.write_settings({})
+        first.begin({})
+        with pytest.raises(InputError, match="another training writes into it; wait, or use another folder"):
+            RunFolder(tmp_path / "run")  # and nobody is told to overwrite it
     with pytest.raises(InputError, match="holds an unfinished run already"), second.writing():
         pass
 
@@ -190,8 +198,69 @@ def test_the_folder_is_removed_meanwhile(corpus, tmp_path, monkeypatch):
         return epoch(trainer)
 
     monkeypatch.setattr(fit.Trainer, "run_epoch", removing)
-    monkeypatch.setattr(run, "HISTORY_EVERY", 0)
+    monkeypatch.setattr(history, "EVERY", 0)
     with pytest.raises(FileNotFoundError) as error:
         train_run(corpus, SETTINGS, CPU, tmp_path / "run")
     assert str(error.value.filename).startswith(str(tmp_path / "run"))
     assert ".part" not in str(error.value.filename)
+
+
+def test_a_flipped_byte_in_an_unfinished_state_is_noticed(stopped):
+    """Wherever it is: the file is refused, or the byte says nothing."""
+    path, read = stopped / "unfinished_6.pt", Unfinished(RunFolder(stopped, resume=True), 6).read
+    whole, state, refused = path.read_bytes(), read(), 0
+    for position in range(0, len(whole), len(whole) // 60):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 4]) + whole[position + 1 :])
+        try:
+            found = read()
+        except InputError:
+            refused += 1
+        else:
+            torch.testing.assert_close(found, state, rtol=0, atol=0)
+    assert refused > 30
+
+
+def test_the_weights_that_a_run_starts_from_are_its_own(corpus, tmp_path, monkeypatch):
+    """Resumed after the file has changed, a run ends with the same numbers; without its own copy it is refused."""
+    file, run, settings = tmp_path / "start.pkl", tmp_path / "run", replace(SETTINGS, seeds=(5,), epochs=4)
+    save_released(build_network(settings, corpus), file)
+    train_run(corpus, settings, CPU, tmp_path / "quiet", initial_weights=file)
+    epoch = fit.Trainer.run_epoch
+
+    def interrupted(trainer):
+        if trainer.epoch == 3:
+            raise KeyboardInterrupt
+        return epoch(trainer)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(fit.Trainer, "run_epoch", interrupted)
+        train_run(corpus, settings, CPU, run, initial_weights=file)
+    torch.manual_seed(99)
+    save_released(build_network(settings, corpus), file)
+    shutil.copytree(run, tmp_path / "other")
+    (tmp_path / "other" / "initial_weights.pkl").unlink()
+    with pytest.raises(InputError, match=r"initial_weights.pkl: missing, .*; restore it, or train again"):
+        train_run(corpus, settings, CPU, tmp_path / "other", initial_weights=file, resume=True)
+    train_run(corpus, settings, CPU, run, initial_weights=file, resume=True)
+    assert outcome(run, (5,)) == outcome(tmp_path / "quiet", (5,))
+
+
+def test_a_history_that_cannot_be_written_ends_nothing(corpus, quiet, tmp_path, monkeypatch, capsys):
+    """Said once, and at the end; results and predictions are there, and the run can be resumed."""
+    monkeypatch.setattr(history, "EVERY", 0)
+    write, run = RunFolder.write_table, tmp_path / "run"
+
+    def failing(folder, name, rows):
+        if name == "history.csv":
+            raise ValueError("Length of values (48) does not match length of index (49)")
+        write(folder, name, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_table", failing)
+        tested, (problem,) = train_run(corpus, SETTINGS, CPU, run)
+    assert problem.startswith(f"{run / 'history.csv'}: not written (Length of values (48)")
+    assert list(tested) == [5, 6, 7]
+    assert capsys.readouterr().err.count("not written") == 1
+    for name in ("results.csv", "predictions.csv"):
+        assert (run / name).read_bytes() == (quiet / name).read_bytes()
+    assert train_run(corpus, SETTINGS, CPU, run, resume=True)[1] == []

@@ -31,11 +31,11 @@ def corpus():
 
 
 def content(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_what_a_run_leaves(corpus, tmp_path):
-    tested, failures = train_run(corpus, settings(), CPU, tmp_path / "run", synthetic=True)
+    tested, failures = train_run(corpus, settings(), CPU, tmp_path / "run", origin={"synthetic": True})
     assert failures == []
     assert sorted(content(tmp_path / "run")) == FILES
     history, results = (pd.read_csv(tmp_path / "run" / name) for name in ("history.csv", "results.csv"))
@@ -158,6 +158,31 @@ def test_weights_that_do_not_fit_leave_an_old_run_alone(corpus, tmp_path):
     assert content(tmp_path) == before
 
 
+@pytest.mark.parametrize("broken", ["threads", "class_weights", "Batches", "Trainer", "run_epoch", "begin"])
+def test_a_run_that_does_not_begin_leaves_an_old_one_alone_and_no_folder(corpus, tmp_path, monkeypatch, broken):
+    """Whether options, data, network or graphs are at fault, or Ctrl-C comes before the end of its first epoch."""
+    train_run(corpus, settings(), CPU, tmp_path / "old")
+    before, chosen, expected = content(tmp_path / "old"), settings(), KeyboardInterrupt
+
+    def fails(*args, **options):
+        raise KeyboardInterrupt
+
+    if broken == "threads":
+        chosen, expected = settings(threads=64), InputError
+    elif broken == "run_epoch":
+        monkeypatch.setattr(run.Trainer, broken, fails)
+    elif broken == "begin":
+        monkeypatch.setattr(run.RunFolder, broken, fails)
+    else:
+        monkeypatch.setattr(run, broken, fails)
+    for folder in (tmp_path / "old", tmp_path / "runs" / "new"):
+        with pytest.raises(expected) as error:
+            train_run(corpus, chosen, CPU, folder, overwrite=True)
+        assert broken == "threads" or not error.value.args  # nothing is there to be resumed
+    assert content(tmp_path / "old") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+
+
 def test_initial_weights_start_every_seed(corpus, tmp_path):
     start = build_network(settings(), corpus)
     save_released(start, tmp_path / "start.pkl")
@@ -191,7 +216,7 @@ def test_stopping_loses_nothing_that_is_finished(corpus, tmp_path, monkeypatch):
         return row
 
     monkeypatch.setattr(run.Trainer, "run_epoch", interrupted)
-    with pytest.raises(KeyboardInterrupt, match="1 of 3 seeds are finished; resume with --resume"):
+    with pytest.raises(KeyboardInterrupt, match=r"1 of 3 seeds are finished$"):
         train_run(corpus, settings(epochs=30, seeds=(5, 6, 7), patience=30), CPU, tmp_path / "run")
     left = sorted(name for name in content(tmp_path / "run") if not name.startswith("unfinished_"))
     assert left == [FILES[0], *FILES[2:]]

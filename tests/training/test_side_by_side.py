@@ -76,3 +76,28 @@ def test_the_first_failure_ends_all(threads):
     with pytest.raises(ValueError, match="the third step"):
         side_by_side(job, 3, CPU)
     assert max(steps) < 100
+
+
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
+def test_what_fails_while_stopping_hides_nothing_and_skips_nobody(threads, kind):
+    """The first cause is raised, what came after it is noted, and every job that was begun is ended."""
+    begun, ended, cause = set(), set(), kind("the third step of the first")
+
+    def job(index):
+        begun.add(index)
+        try:
+            yield
+            for step in range(1000):
+                time.sleep(0.001)
+                if index == 0 and step == 3:
+                    raise cause
+                yield
+        except GeneratorExit:
+            ended.add(index)
+            raise OSError(28, "No space left on device") from None
+
+    with pytest.raises(kind) as error:
+        side_by_side(job, 3, CPU)
+    assert error.value is cause
+    assert ended == begun - {0}
+    assert getattr(cause, "__notes__", []) == ["then OSError: [Errno 28] No space left on device"] * len(ended)

@@ -1,0 +1,59 @@
+"""history.csv, which grows while several threads train seeds."""
+
+import threading
+import time
+
+import pandas as pd
+
+from common.training.folder import HISTORY, RunFolder, as_one
+
+EVERY = 1.0  # seconds between two writings
+
+
+class History:
+    """The rows of history.csv in `folder`, by index of the seed; `finished`: those of seeds that are finished.
+
+    It is there to be read, and nothing depends on it: a run outlives that it cannot be written. `problem` says why the
+    last writing failed, None where it did not.
+    """
+
+    def __init__(self, folder: RunFolder, finished: dict[int, pd.DataFrame]):
+        self._folder, self._tables = folder, finished
+        self._rows: dict[int, list[dict]] = {}
+        self._lock, self._writing, self._written = threading.Lock(), threading.Lock(), 0.0
+        self.problem: str | None = None
+        self._said = False
+
+    def start(self, index: int, rows: list[dict]) -> None:
+        """The seed at `index` begins, with the `rows` that it has; `add` appends to this list."""
+        with self._lock:
+            self._rows[index] = rows
+
+    def add(self, index: int, row: dict) -> None:
+        """An epoch has ended."""
+        with self._lock:
+            self._rows[index].append(row)
+
+    def write(self) -> None:
+        """Write what is known. Raises OSError only where the run's folder is gone."""
+        with self._writing:
+            self._written = time.monotonic()
+            with self._lock:  # a table needs rows that stay as they are
+                tables = self._tables | {index: pd.DataFrame(rows) for index, rows in self._rows.items() if rows}
+            try:
+                if tables:
+                    self._folder.write_table(HISTORY, as_one(tables))
+                self.problem = None
+            except Exception as error:
+                if not self._folder.path.is_dir():
+                    raise
+                self.problem = f"{self._folder.path / HISTORY}: not written ({error})"
+
+    def write_now_and_then(self) -> str | None:
+        """Write if it is time; returns a problem once, when it is the first."""
+        if time.monotonic() - self._written > EVERY:
+            self.write()
+        if self.problem is None or self._said:
+            return None
+        self._said = True
+        return self.problem
