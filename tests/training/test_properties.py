@@ -83,4 +83,4 @@ def test_class_weights_of_the_training_split(made_of, formula):
     with pytest.raises(InputError) as error:
         class_weights(settings, corpus)
     assert "\n" not in str(error.value)
-    assert f"labelled {corpus.classes[absent[0]]};" in str(error.value)
+    assert f"labelled {corpus.classes[absent[0]]}, so" in str(error.value)
