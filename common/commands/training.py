@@ -17,7 +17,7 @@ from common.environment import allow_tf32, choose_device, device_name, keep_memo
 from common.errors import InputError
 from common.files import read_yaml
 from common.reporting.paper import paper_scores
-from common.reporting.tables import summary_table
+from common.reporting.tables import label_notes, summary_table
 from common.settings import DATASET_NAMES, DEFAULT_DATA, TrainingSettings, build
 from common.training.folder import CURVES, HISTORY, INITIAL_WEIGHTS, RESULTS, RunFolder, origin_of, settings_to_resume
 from common.training.run import train_run
@@ -80,7 +80,10 @@ def _report(tested: dict[int, dict], corpus: Corpus, output: Path) -> None:
     """Print the test scores of each seed, and draw the curves of the run."""
     paper, reason = paper_scores(corpus, "test")
     named = {f"seed {seed}": scores for seed, scores in tested.items()}
-    print(f"\nTest split, selected weights, in percent\n{summary_table(named, corpus.classes, paper)}")
+    label = corpus.label[corpus.rows("test")]
+    if (label >= 0).any():
+        print(f"\nTest split, selected weights, in percent\n{summary_table(named, corpus.classes, paper)}")
+    print("".join(f"Note: test split: {note}\n" for note in label_notes(label, corpus.classes)), end="")
     print(f"{f'No comparison with the paper: {reason}.' if reason else ''}\nEverything is in {short_path(output)}.")
     if (output / HISTORY).is_file():
         from common.reporting.figures import curves_figure, save_figure  # matplotlib: only now, when training is over

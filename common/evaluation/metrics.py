@@ -22,12 +22,14 @@ def confusion_scores(confusion: np.ndarray) -> dict[str, Any]:
     """Scores from a confusion matrix (C, C) of counts, rows are labels.
 
     A dictionary: `accuracy`, `wf1` (weighted F1), `macro_f1`; per class, arrays (C,): `precision`, `recall`, `f1`,
-    `support`; `confusion` itself. A class that is never predicted, or never occurs, has 0; of nothing, `accuracy`
-    and `wf1` are NaN.
+    `support`; `confusion` itself. A class that is never predicted, or never occurs, has 0, and counts in `macro_f1`: so
+    scikit-learn has it, given all classes as `labels` and 0 as `zero_division`. Scores of nothing are NaN.
     """
     hits, support, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
     precision, recall = (100 * hits / np.maximum(count, 1) for count in (predicted, support))
     f1 = 200 * hits / np.maximum(support + predicted, 1)
+    if not confusion.any():
+        precision, recall, f1 = (np.full(len(confusion), math.nan) for _ in range(3))
     return {
         "accuracy": 100 * float(hits.sum() / confusion.sum()) if confusion.any() else math.nan,
         "wf1": float(np.average(f1, weights=support)) if confusion.any() else math.nan,

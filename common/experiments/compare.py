@@ -25,7 +25,7 @@ def compare(a: str, b: str) -> TextTable:
         raise InputError(f"compare: found {a} and {b}; expected the folder of at least one result")
     folders = {name: read_results(name) for name in (a, b) if name != PAPER}
     one = next(iter(folders.values()))
-    notes, tested = ["Percent, test split; mean ± sample standard deviation."], None
+    notes, tested = ["Percent, test split; mean ± sample standard deviation.", *one.notes], None
     if PAPER not in (a, b):
         count, difference, p = paired(folders[a], folders[b], a, b)
         tested = list(zip(difference, [*p[:3], *holm(p[3:])], strict=True))

@@ -11,6 +11,7 @@ from common.errors import InputError
 from common.experiments.significance import figures, paired_test
 from common.files import read_yaml
 from common.release.trained import classes_of
+from common.reporting.tables import label_notes
 from common.training.folder import HISTORY, PREDICTIONS, RESULTS, SETTINGS
 
 
@@ -33,6 +34,12 @@ class Results:
     def figures(self) -> np.ndarray:
         """(S, 3 + C): accuracy, weighted F1, macro F1, F1 of each class, in percent."""
         return figures(self.counts.sum(1))
+
+    @property
+    def notes(self) -> list[str]:
+        """What one has to know of the labels to read scores."""
+        support = self.counts[0].sum((0, 2))
+        return label_notes(np.repeat(np.arange(len(support)), support), self.classes)
 
 
 def read_results(folder: str | Path) -> Results:

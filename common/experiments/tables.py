@@ -47,7 +47,8 @@ def systems_table(name: str, dataset: str, results: Mapping[str, Results]) -> tu
         table.embolden(2 + k, [row[k] for row in values])
     table.notes = [
         "Percent, test split. “Quoted”: numbers of other systems as the paper prints them, not run here. Ours: mean ± "
-        "sample standard deviation over n seeds. Bold: the best of a column."
+        "sample standard deviation over n seeds. Bold: the best of a column.",
+        *ours.notes,
     ]
     return table, pd.DataFrame(numbers)
 
@@ -113,7 +114,7 @@ def _std(values):
 
 def signed(value: float) -> str:
     """A difference as one prints it; a dash for NaN."""
-    return "–" if pd.isna(value) else f"{value:+.2f}".replace("-", "−")
+    return "–" if pd.isna(value) else f"{value:+z.2f}".replace("-", "−")  # z: no −0.00
 
 
 def p_value(p: float) -> str:

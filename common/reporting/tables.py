@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from common.evaluation.calibration import confidence_scores
@@ -44,6 +45,20 @@ def summary_table(named: dict[str, dict], classes: list[str], paper: dict | None
     return "\n".join(lines)
 
 
+def prediction_table(predictions: pd.DataFrame, most: int = 20) -> str:
+    """What each checkpoint predicts for the first `most` utterances, and how probable it finds that.
+
+    `predictions`: the content of predictions.csv.
+    """
+    parts = [part.reset_index(drop=True) for _, part in predictions.groupby("checkpoint", sort=False)]
+    table = parts[0][["dialogue", "utterance", "speaker"]].copy()
+    for part in parts:
+        confidence = np.exp(part.filter(regex="^log_prob_").max(axis=1))
+        table[part.checkpoint[0]] = [f"{p} {100 * c:.1f} %" for p, c in zip(part.prediction, confidence, strict=True)]
+    more = f"\n… and {len(table) - most:,} more" if len(table) > most else ""
+    return table.head(most).to_string(index=False) + more
+
+
 def ensemble_line(scores: dict, count: int) -> str:
     """`scores` of the averaged probabilities of `count` checkpoints, worded unlike the mean of their scores."""
     figures = ", ".join(f"{words} {scores[key]:.2f}" for key, words in FIGURES.items())
@@ -62,6 +77,19 @@ def confidence_line(label: ArrayLike, before: ArrayLike, after: ArrayLike) -> st
     a, b = (confidence_scores(np.asarray(log_prob)[known], label[known]) for log_prob in (before, after))
     names = {"ece": "ECE", "adaptive_ece": "adaptive ECE", "brier": "Brier score", "nll": "NLL"}
     return "Calibration: " + ", ".join(f"{words} {a[key]:.3f} to {b[key]:.3f}" for key, words in names.items()) + "."
+
+
+def label_notes(label: ArrayLike, classes: Sequence[str]) -> list[str]:
+    """What one has to know of the labels (U,), -1 where not known, to read scores: sentences, none if all is well."""
+    label = np.asarray(label)
+    known, notes = label[label >= 0], []
+    if len(known) < len(label):
+        what = "; scores are of the others" if len(known) else ", so there are predictions, but no scores"
+        notes.append(f"{len(label) - len(known):,} of {len(label):,} utterances have no label{what}.")
+    absent = [name for k, name in enumerate(classes) if k not in known]
+    if absent and len(known):
+        notes.append(f"No utterance has the label {' or '.join(absent)}: F1 is 0 there, and counts in macro F1.")
+    return notes
 
 
 def mean_and_spread(values: Sequence[float] | np.ndarray) -> str:

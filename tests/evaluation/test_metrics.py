@@ -24,8 +24,18 @@ def test_absent_classes_count_as_zero():
     assert result["support"].tolist() == [2, 0, 0]
 
 
-def test_weighted_f1_is_that_of_scikit_learn():
-    rng = np.random.default_rng(0)
-    label, prediction = rng.integers(7, size=500), rng.integers(7, size=500)
+@pytest.mark.parametrize("present", [7, 5])
+def test_f1_is_that_of_scikit_learn(present):
+    """With classes, too, that are neither labels nor predictions."""
+    label, prediction = np.random.default_rng(0).integers(present, size=(2, 500))
     result = scores(label, prediction, list("abcdefg"))
-    assert result["wf1"] == pytest.approx(100 * f1_score(label, prediction, average="weighted"))
+    for name, kind in (("wf1", "weighted"), ("macro_f1", "macro"), ("f1", None)):
+        expected = f1_score(label, prediction, average=kind, labels=range(7), zero_division=0)
+        assert result[name] == pytest.approx(100 * expected)
+
+
+def test_scores_of_nothing_are_no_numbers():
+    result = scores([-1, -1], [0, 1], ["a", "b"])
+    for name in ("accuracy", "wf1", "macro_f1", "precision", "recall", "f1"):
+        assert np.isnan(result[name]).all()
+    assert result["support"].tolist() == [0, 0]

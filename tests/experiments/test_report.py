@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from common.errors import InputError
 from common.experiments.compare import compare
 from common.experiments.report import write_report
-from common.experiments.results import read_results
+from common.experiments.results import Results, read_results
 from common.experiments.significance import holm
 from common.experiments.variants import TABLES
 from tests.experiments.conftest import ROOT
@@ -170,3 +170,9 @@ def test_results_that_do_not_belong_together(example, tmp_path):
         (tmp_path / "a" / "predictions.csv").write_text(damaged)
         with pytest.raises(InputError, match=r"predictions.csv or history.csv is missing or damaged"):
             compare(str(tmp_path / "a"), "paper")
+
+
+def test_a_class_without_labels_is_named():
+    counts = np.array([[[[2, 1, 0], [0, 0, 0], [1, 0, 1]]]])
+    one = Results("MELD", [1], ["joy", "fear", "anger"], [{}], ["d1"], counts, 0.0)
+    assert one.notes == ["No utterance has the label fear: F1 is 0 there, and counts in macro F1."]

@@ -3,7 +3,7 @@ import numpy as np
 from common.evaluation.metrics import scores
 from common.release.published import TEST_COUNTS
 from common.reporting.paper import paper_scores, paper_systems
-from common.reporting.tables import checkpoint_table, mean_and_spread, summary_table
+from common.reporting.tables import checkpoint_table, label_notes, mean_and_spread, summary_table
 from tests.small import small_corpus
 
 FOUND = scores(np.array([0, 0, 0, 1, 1, 2]), np.array([0, 0, 1, 1, 2, 1]), ["a", "b", "c"])
@@ -28,6 +28,15 @@ def test_mean_and_sample_standard_deviation_beside_the_paper():
     assert lines[1] == ["accuracy", "50.00", "100.00", "75.00", "±", "35.36", "71.60"]  # 25 · √2
     assert lines[3] == ["macro", "F1", "40.00", "100.00", "70.00", "±", "42.43", "–"]
     assert lines[4] == ["F1", "a", "80.00", "100.00", "90.00", "±", "14.14", "1.00"]
+
+
+def test_notes_on_labels():
+    assert label_notes([0, 1, 2, 1], "abc") == []
+    assert label_notes([0, -1, 2, 2, -1], "abcd") == [
+        "2 of 5 utterances have no label; scores are of the others.",
+        "No utterance has the label b or d: F1 is 0 there, and counts in macro F1.",
+    ]
+    assert label_notes([-1], "abc") == ["1 of 1 utterances have no label, so there are predictions, but no scores."]
 
 
 def test_spread_of_three_and_of_one():
