@@ -22,7 +22,14 @@ from common.evaluation.predictions import prediction_rows
 from common.files import atomic
 from common.reporting.analysis import ensemble_scores
 from common.reporting.paper import paper_scores
-from common.reporting.tables import checkpoint_table, confidence_line, ensemble_line, summary_table
+from common.reporting.tables import (
+    checkpoint_table,
+    confidence_line,
+    ensemble_line,
+    label_notes,
+    prediction_table,
+    summary_table,
+)
 from common.training.run import build_network
 
 
@@ -41,14 +48,13 @@ def evaluate_checkpoints(dataset: str, folder: Path, hyperparameters: dict, argu
     keep_memory()  # not before: reading the feature files takes more memory than anything after it
     network = build_network(settings, corpus)
     batches = Batches(corpus, split, settings.batch_size, device)
-    report = Report(page, corpus, split, settings, device) if page else None
-    named, tables, log_probs = {}, [], []
+    report = Report(page, corpus, split, settings, device, arguments.calibrated) if page else None
+    named, tables, log_probs, labelled = {}, [], [], bool((batches.label >= 0).any())
     for name, checkpoint in checkpoints.items():
         checkpoint.fill(network.to("cpu"))
         log_prob = evaluate(network.to(device), batches)
         named[name] = scores(batches.label, log_prob.argmax(1), corpus.classes)
-        log_probs.append(log_prob)
-        print(checkpoint_table(name, named[name], corpus.classes))
+        print(checkpoint_table(name, named[name], corpus.classes) if labelled else f"{name}: no label is known.")
         if report:
             report.add(name, checkpoint, network, log_prob)
         if arguments.calibrated:
@@ -59,27 +65,25 @@ def evaluate_checkpoints(dataset: str, folder: Path, hyperparameters: dict, argu
             print(confidence_line(batches.label, log_prob, warm), f"Temperature {temperature:.3f}, of the {fitted_on}.")
             log_prob = warm
         print(flush=True)
+        log_probs.append(log_prob)
         tables.append(prediction_rows(corpus, split, log_prob, checkpoint=name))
     paper, reason = paper_scores(corpus, split)
-    print(f"{split.capitalize()} split, in percent\n{summary_table(named, corpus.classes, paper)}")
-    _print_notes(log_probs, batches.label, corpus.classes, reason)
+    ensemble = ensemble_scores(log_probs, batches.label, corpus.classes) if len(log_probs) > 1 and labelled else None
+    if labelled:
+        print(f"{split.capitalize()} split, in percent\n{summary_table(named, corpus.classes, paper)}")
+    else:
+        print(f"{split.capitalize()} split, predictions\n{prediction_table(pd.concat(tables))}")
+    if ensemble:
+        print(ensemble_line(ensemble, len(log_probs)))
+    print("".join(f"Note: {note}\n" for note in label_notes(batches.label, corpus.classes)), end="")
+    print(f"No comparison with the paper: {reason}.\n" if reason else "", end="")
     if target:
         with atomic(target) as file:
             pd.concat(tables).to_csv(file, index=False)
         print(f"Predictions are in {short_path(target)}.")
     if report:
-        report.write(named, paper, reason)
+        report.write(named, ensemble, paper, reason)
         print(f"The report is {short_path(report.path)}.")
-
-
-def _print_notes(log_probs, label, classes, reason):
-    if len(log_probs) > 1:
-        print(ensemble_line(ensemble_scores(log_probs, label, classes), len(log_probs)))
-    unknown = int((label < 0).sum())
-    if unknown:
-        print(f"Note: {unknown} of {len(label)} utterances have no label; scores are of the others.")
-    if reason:
-        print(f"No comparison with the paper: {reason}.")
 
 
 def _check_target(path, overwrite):

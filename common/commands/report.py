@@ -16,9 +16,9 @@ from common.files import atomic
 from common.network.ecerc import ECERC
 from common.network.explain import explain
 from common.release.checkpoint import Checkpoint
-from common.reporting.analysis import checkpoint_analysis, conversations, ensemble_scores, summary
+from common.reporting.analysis import checkpoint_analysis, conversations, summary
 from common.reporting.page import report_page
-from common.reporting.tables import FIGURES
+from common.reporting.tables import FIGURES, label_notes
 from common.settings import EvaluationSettings
 
 FILE = "report.html"
@@ -37,32 +37,43 @@ def report_path(folder: Path, overwrite: bool) -> Path:
 class Report:
     """A report on checkpoints evaluated on `split` of `corpus`, to be written to `path`."""
 
-    def __init__(self, path: Path, corpus: Corpus, split: str, settings: EvaluationSettings, device: torch.device):
+    def __init__(
+        self,
+        path: Path,
+        corpus: Corpus,
+        split: str,
+        settings: EvaluationSettings,
+        device: torch.device,
+        calibrated: bool,
+    ):
         self.path, self._corpus, self._split, self._settings, self._device = path, corpus, split, settings, device
+        self._calibrated = calibrated
         self._parts: list[dict[str, Any]] = []
-        self._log_probs: list[Tensor] = []
 
     def add(self, name: str, checkpoint: Checkpoint, network: ECERC, log_prob: Tensor) -> None:
-        """Analyse `network`, which has the weights of `checkpoint` and gave `log_prob` (U, C)."""
+        """Analyse `network`, which has the weights of `checkpoint` and gave `log_prob` (U, C), not calibrated."""
         corpus, split, settings = self._corpus, self._split, self._settings
-        explanation = explain(network, Batches(corpus, split, settings.batch_size, self._device))
-        # the scores are those of the evaluation, to the last digit
-        explanation = replace(explanation, log_prob=log_prob.numpy())
         try:
             temperature, fitted_on = temperature_of(
                 checkpoint.path, checkpoint.sha256, network, corpus, settings, self._device
             )
         except InputError:  # no validation split here, and none was kept
             temperature, fitted_on = None, ""
-        self._log_probs.append(log_prob)
-        self._parts.append(checkpoint_analysis(name, corpus, split, settings, explanation, temperature, fitted_on))
+        batches = Batches(corpus, split, settings.batch_size, self._device)
+        explanation = explain(network, batches, temperature if self._calibrated and temperature else 1.0)
+        # the predictions are those of the evaluation, to the last digit
+        explanation = replace(explanation, log_prob=log_prob.numpy())
+        part = checkpoint_analysis(name, corpus, split, settings, explanation, temperature, fitted_on, self._calibrated)
+        self._parts.append(part)
 
-    def write(self, named: dict[str, dict], paper: dict | None, note: str) -> None:
-        """Write the page. `named`: name of each checkpoint to its `scores`; `note`: why the `paper`'s do not apply."""
-        corpus, split, settings, ensemble = self._corpus, self._split, self._settings, None
-        if len(named) > 1:
-            values = ensemble_scores(self._log_probs, corpus.label[corpus.rows(split)], corpus.classes)
-            ensemble = {words: values[key] for key, words in FIGURES.items()}
+    def write(self, named: dict[str, dict], ensemble: dict | None, paper: dict | None, note: str) -> None:
+        """Write the page. `named`: name of each checkpoint to its `scores`; `ensemble`: those of their mean, if there
+        are several; `note`: why the `paper`'s do not apply.
+        """
+        corpus, split, settings = self._corpus, self._split, self._settings
+        notes = label_notes(corpus.label[corpus.rows(split)], corpus.classes)
+        notes += [f"No comparison with the paper: {note}."] if note else []
+        notes += ["Probabilities are calibrated, by the temperature of each checkpoint."] if self._calibrated else []
         data = {
             "title": f"ECERC on {corpus.name}, {split} split",
             "about": {
@@ -71,12 +82,13 @@ class Report:
                 "versions": versions(),
                 "settings": asdict(settings) | {"without": list(settings.without)},
             },
-            "note": f"No comparison with the paper: {note}." if note else None,
+            "notes": notes,
+            "calibrated": self._calibrated,
             "classes": corpus.classes,
             "modalities": list(settings.modalities_in_use),
             "routes": list(settings.routes),
             "summary": summary(named, corpus.classes, paper),
-            "ensemble": ensemble,
+            "ensemble": ensemble and {words: ensemble[key] for key, words in FIGURES.items()},
             "dialogues": conversations(corpus, split),
             "checkpoints": self._parts,
         }

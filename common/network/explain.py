@@ -37,9 +37,10 @@ class Explanation:
 
 
 @torch.no_grad()
-def explain(network: ECERC, batches: Batches) -> Explanation:
+def explain(network: ECERC, batches: Batches, temperature: float = 1.0) -> Explanation:
     """The Explanation of what `network` makes of `batches`, of "exact" shapes and in file order.
 
+    What is lost is counted after dividing log-probabilities by the `temperature`; `log_prob` itself is as it was.
     A modality is removed where the utterance asks (the query of eq. 10-13); as a cause of later ones it stays, and in
     the gates of the other modalities. A route is removed where the classifier takes its candidate (eq. 15).
     """
@@ -59,7 +60,7 @@ def explain(network: ECERC, batches: Batches) -> Explanation:
             decision = network.decide(evidence, causes)
             attention += _attention(network, {route: seen[route] for route in decision.gates}, batch.packing)
             parts.append([seen["gates"][: len(evidence)].unflatten(1, (-1, network.settings.hidden_width)).mean(2)])
-            parts[-1] += _decided(network, evidence, causes, decision)
+            parts[-1] += _decided(network, evidence, causes, decision, temperature)
     finally:
         for hook in hooks:
             hook.remove()
@@ -73,13 +74,14 @@ def _last_layer(network: ECERC, route: str) -> AttentionLayer:
     return getattr(network, route).layers[-1]
 
 
-def _decided(network, evidence, causes, decision):
+def _decided(network, evidence, causes, decision, temperature):
     """`log_prob`, `route_gates`, `drop` and `route_drop` of the utterances of a batch."""
     settings, log_prob = network.settings, decision.log_prob
     predicted = log_prob.argmax(1, keepdim=True)
 
     def lost(changed):
-        return (log_prob - changed).gather(1, predicted)[:, 0]
+        before, after = (x if temperature == 1 else (x / temperature).log_softmax(1) for x in (log_prob, changed))
+        return (before - after).gather(1, predicted)[:, 0]
 
     drop, route_drop = [], []
     for k in range(len(settings.modalities_in_use)):

@@ -27,14 +27,20 @@ def checkpoint_analysis(
     explanation: Explanation,
     temperature: float | None,
     fitted_on: str,
+    calibrated: bool = False,
 ) -> dict[str, Any]:
-    """What a report says of one checkpoint. `temperature`: None where no split could fit it.
+    """What a report says of one checkpoint. `temperature`: None where no split could fit it. Nothing is rounded.
 
-    Scores of nothing are None; so is `calibration` without labels or without a temperature.
+    Scores of nothing are None; so is `calibration` without labels or without a temperature. `calibrated`: probabilities
+    are those after the temperature.
     """
     rows = corpus.rows(split)
     label, log_prob, classes = corpus.label[rows], explanation.log_prob, corpus.classes
-    tested, known = scores(label, log_prob.argmax(1), classes), label >= 0
+    prediction, known = log_prob.argmax(1), label >= 0  # of the very numbers that predictions.csv is made of
+    tested = scores(label, prediction, classes)
+    shown = log_prob.astype(np.float64)  # whose exponentials keep the order of any two
+    if calibrated and temperature is not None:
+        shown = with_temperature(log_prob, temperature)
     weights = _columns(explanation.gates, settings.modalities_in_use) | _columns(
         explanation.route_gates, settings.routes
     )
@@ -46,35 +52,39 @@ def checkpoint_analysis(
         calibration["before"] = confidence_scores(before, label)
         calibration["after"] = confidence_scores(with_temperature(before, temperature), label)
     turns = zip(
-        np.exp(log_prob),
+        np.exp(shown),
+        prediction,
         explanation.gates,
         explanation.route_gates,
         explanation.drop,
         explanation.route_drop,
         strict=True,
     )
-    names = ("probability", "gates", "route_gates", "drop", "route_drop")
+    names = ("probability", "prediction", "gates", "route_gates", "drop", "route_drop")
     return {
         "name": name,
         "per_class": [
-            {"name": c} | {key: tested[key][k].item() for key in ("precision", "recall", "f1", "support")}
+            {"name": c} | {key: _or_none(tested[key][k].item()) for key in ("precision", "recall", "f1", "support")}
             for k, c in enumerate(classes)
         ],
         "confusion": tested["confusion"].tolist(),
         "calibration": calibration,
-        "groups": groups(corpus, split, log_prob.argmax(1)),
+        "groups": groups(corpus, split, prediction),
         "gate_mean": {key: float(column.mean()) for key, column in weights.items()},
         "agreement": [{"name": key, "rho": _rank_correlation(weights[key], drops[key])} for key in weights],
-        "turns": [{key: _short(v) for key, v in zip(names, turn, strict=True)} for turn in turns],
+        "turns": [{key: v.tolist() for key, v in zip(names, turn, strict=True)} for turn in turns],
         "attention": [
-            {route: [None if np.isnan(row).any() else _short(row) for row in table] for route, table in routes.items()}
+            {route: [None if np.isnan(row).any() else row.tolist() for row in table] for route, table in routes.items()}
             for routes in explanation.attention
         ],
     }
 
 
 def groups(corpus: Corpus, split: str, prediction: np.ndarray) -> list[dict[str, Any]]:
-    """Scores of predictions (U,) by where an utterance stands, by what came before it, and by emotion shift."""
+    """Scores of predictions (U,) by where an utterance stands, by what came before it, and by emotion shift.
+
+    Utterances whose label is not known are in no group, but in the history of others.
+    """
     label = corpus.label[corpus.rows(split)]
     position, by_speaker, by_other, shift = [], [], [], []
     for dialogue in corpus.splits[split]:
@@ -85,7 +95,7 @@ def groups(corpus: Corpus, split: str, prediction: np.ndarray) -> list[dict[str,
             position.append(turn + 1)
             by_speaker.append(count)
             by_other.append(turn - count)
-            shift.append("first turn" if before is None else "unknown" if min(before, what) < 0 else before != what)
+            shift.append("first turn" if before is None else "unknown" if before < 0 else before != what)
             seen[who] = what, count + 1
     by_position = {}
     for first, last in zip(POSITIONS, [*(first - 1 for first in POSITIONS[1:]), len(position)], strict=True):
@@ -97,7 +107,7 @@ def groups(corpus: Corpus, split: str, prediction: np.ndarray) -> list[dict[str,
         members = {name: [c == k for c in counts] for k, name in enumerate(("none", "1", "2"))}
         return members | {"3 and more": [c >= 3 for c in counts]}
 
-    by_shift = {"first turn": "first turn", "same emotion": False, "other emotion": True}
+    by_shift = {"first turn": "first turn", "same emotion": False, "other emotion": True, "not known": "unknown"}
     by_shift = {name: [s == key for s in shift] for name, key in by_shift.items()}
     tables = []
     for title, what, members in (
@@ -115,9 +125,10 @@ def groups(corpus: Corpus, split: str, prediction: np.ndarray) -> list[dict[str,
     return tables
 
 
-def ensemble_scores(log_probs: Sequence[ArrayLike], label: np.ndarray, classes: list[str]) -> dict[str, Any]:
+def ensemble_scores(log_probs: Sequence[ArrayLike], label: ArrayLike, classes: list[str]) -> dict[str, Any]:
     """`scores` of the mean of the probabilities of several checkpoints, given their log-probabilities (U, C) each."""
-    return scores(label, np.mean([np.exp(np.asarray(log_prob)) for log_prob in log_probs], axis=0).argmax(1), classes)
+    mean = np.mean([np.exp(np.asarray(log_prob, np.float64)) for log_prob in log_probs], axis=0)
+    return scores(label, mean.argmax(1), classes)
 
 
 def summary(named: dict[str, dict], classes: list[str], paper: dict | None) -> list[dict[str, Any]]:
@@ -157,7 +168,7 @@ def conversations(corpus: Corpus, split: str) -> list[dict[str, Any]]:
 
 
 def _group(name, inside, label, prediction, classes):
-    inside = np.array(inside)
+    inside = np.array(inside) & (label >= 0)
     tested = scores(label[inside], prediction[inside], classes)
     return {"name": name, "count": int(inside.sum())} | {key: _or_none(tested[key]) for key in ("accuracy", "wf1")}
 
@@ -175,7 +186,3 @@ def _rank_correlation(a, b):
 
 def _or_none(value):
     return None if np.isnan(value) else value
-
-
-def _short(values):
-    return [round(float(value), 4) for value in values]

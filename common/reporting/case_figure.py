@@ -6,8 +6,7 @@ Darkness is weight, and the number stands in it.
 import textwrap
 from typing import Any
 
-import numpy as np
-from matplotlib import colormaps
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -16,6 +15,7 @@ RECENT = 12  # earlier turns that have a line each
 _LEFT, _CELL, _WORDS = 9.0, 1.2, 84  # where weights begin, their width, and letters of a turn in a line
 
 
+@rc_context({"text.parse_math": False})  # a sentence may hold dollars
 def case_figure(
     dialogue: dict[str, Any], turn: int, entry: dict[str, Any], attention: dict, mean: dict[str, float], about: dict
 ) -> Figure:
@@ -33,7 +33,7 @@ def case_figure(
     y = _history(axes, dialogue["turns"], turn, attention, routes, about["classes"])
     y = _gates(axes, y + 1.4, ("Feature gate", "candidate"), routes, entry["route_gates"], entry["route_drop"], mean)
     y = _gates(axes, y + 1.4, ("Evidence gate", "modality"), modalities, entry["gates"], entry["drop"], mean)
-    y = _probabilities(axes, y + 0.4, about["classes"], entry["probability"], dialogue["turns"][turn]["label"])
+    y = _probabilities(axes, y + 0.4, about["classes"], entry, dialogue["turns"][turn]["label"])
     axes.set_ylim(y + 1, -1.5)
     figure.set_size_inches(0.72 * width, 0.36 * (y + 2.5))
     return figure
@@ -73,19 +73,18 @@ def _gates(axes, y, words, names, gates, drops, mean):
     for k, (name, value, drop) in enumerate(zip(names, gates, drops, strict=True)):
         _weight(axes, k, y, value)
         axes.text(_LEFT + _CELL * (k + 0.5), y + 1.4, f"{mean[name]:.2f}", ha="center", va="center", fontsize=8)
-        axes.text(_LEFT + _CELL * (k + 0.5), y + 2.1, f"{drop:+.2f}", ha="center", va="center", fontsize=8)
+        axes.text(_LEFT + _CELL * (k + 0.5), y + 2.1, f"{drop:+z.2f}", ha="center", va="center", fontsize=8)
     _say(axes, y + 0.9, "average")
     _say(axes, y + 1.6, f"log-probability of the prediction lost without the {what}, nats")
     return y + 2.4
 
 
-def _probabilities(axes, y, classes, probabilities, gold):
+def _probabilities(axes, y, classes, entry, gold):
     """A bar for each class; returns where the last one is."""
     _heads(axes, y + 0.1, "Probabilities", [])
-    predicted = int(np.argmax(probabilities))
-    for k, (name, probability) in enumerate(zip(classes, probabilities, strict=True)):
+    for k, (name, probability) in enumerate(zip(classes, entry["probability"], strict=True)):
         y += 0.55
-        marks = [word for word, index in (("true", gold), ("predicted", predicted)) if index == k]
+        marks = [word for word, index in (("true", gold), ("predicted", entry["prediction"])) if index == k]
         axes.text(2.4, y + 0.3, name, ha="right", va="center", fontsize=8.5, weight="bold" if marks else "normal")
         axes.add_patch(Rectangle((2.6, y + 0.08), 4.6 * probability, 0.42, color="0.25"))
         text = f"{probability:.2f}  {' and '.join(marks)}"

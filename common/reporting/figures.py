@@ -40,6 +40,7 @@ def confusion_figure(counts: np.ndarray, classes: Sequence[str], title: str) -> 
     return figure
 
 
+@rc_context({"text.parse_math": False})  # a name may hold dollars
 def curves_figure(history: pd.DataFrame, results: pd.DataFrame, title: str) -> Figure:
     """Losses and validation weighted F1 over the epochs of a run, by seed; the selected epochs are marked.
 

@@ -17,7 +17,15 @@ let matches = []; // [dialogue, its first turn that the filters are about or -1]
 
 const result = (d, t) => data.checkpoints[view.checkpoint].turns[dialogues[d].first + t];
 const isWrong = (d, t) => ![-1, result(d, t).prediction].includes(dialogues[d].turns[t].label);
-const errorsOf = (d) => dialogues[d].turns.filter((_, t) => isWrong(d, t)).length;
+
+/** How many turns of a dialogue are wrong, in words: of those that have a label. */
+function errorsOf(d) {
+  const { turns } = dialogues[d];
+  const labelled = turns.filter(({ label }) => label >= 0).length;
+  const wrong = turns.filter((_, t) => isWrong(d, t)).length;
+  if (!labelled) return "no labels";
+  return labelled < turns.length ? `${wrong} of ${labelled} labelled wrong` : `${wrong} wrong`;
+}
 
 // ---- the list of dialogues
 
@@ -47,7 +55,7 @@ function extendList() {
   for (const [d, turn] of matches.slice(begin, begin + PAGE)) {
     const { id, turns } = dialogues[d];
     const link = make("a", { href: address(d, turn), "data-dialogue": d }, make("b", {}, id));
-    link.append(make("span", {}, `${plural(turns.length, "turn")}, ${errorsOf(d)} wrong`));
+    link.append(make("span", {}, `${plural(turns.length, "turn")}, ${errorsOf(d)}`));
     $("list").append(make("li", {}, link));
   }
   $("more").hidden = $("list").children.length >= matches.length;
@@ -65,7 +73,7 @@ function markList() {
 
 function showDialogue() {
   const { id, turns } = dialogues[view.dialogue];
-  $("heading").textContent = `Conversation ${id}: ${plural(turns.length, "turn")}, ${errorsOf(view.dialogue)} wrong`;
+  $("heading").textContent = `Conversation ${id}: ${plural(turns.length, "turn")}, ${errorsOf(view.dialogue)}`;
   $("turns").replaceChildren(...turns.map(turnItem));
   markList();
 }
@@ -73,7 +81,7 @@ function showDialogue() {
 function turnItem(turn, t) {
   const one = result(view.dialogue, t);
   const { gate_mean: mean } = data.checkpoints[view.checkpoint];
-  const verdict = make("span", { class: "verdict" }, turn.label < 0 ? "" : `label ${classes[turn.label]}, `,
+  const verdict = make("span", { class: "verdict" }, turn.label < 0 ? "no label, " : `label ${classes[turn.label]}, `,
     "predicted ", make("b", {}, classes[one.prediction]), ` ${percent(one.probability[one.prediction])} `);
   if (isWrong(view.dialogue, t)) verdict.append(make("span", { class: "badge" }, "✗ wrong"));
   const button = make("button", { type: "button", "aria-expanded": "false", "aria-controls": `details-${t}` },

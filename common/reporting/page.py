@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from urllib.parse import urlencode
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -20,9 +21,10 @@ ERRORS = 20  # how many of the most confident errors are listed
 def report_page(data: dict) -> str:
     """The HTML page of a report.
 
-    `data` holds JSON types only: texts (title, about, note), names (classes, modalities, routes), summary, ensemble,
+    `data` holds JSON types only: texts (title, about, notes), names (classes, modalities, routes), summary, ensemble,
     dialogues, and per checkpoint scores, calibration, groups, agreement, turns and attention, as
-    `common.reporting.analysis` makes them. Sentences and names may hold anything; in the page they are text.
+    `common.reporting.analysis` makes them, not rounded: that is done here, once. Sentences and names may hold anything;
+    in the page they are text.
     """
     page = Environment(
         loader=FileSystemLoader(HERE),
@@ -41,6 +43,7 @@ def report_page(data: dict) -> str:
         policy=policy,
         style=Markup(style),
         script=Markup(script),
+        labelled=sum(turn["label"] >= 0 for dialogue in data["dialogues"] for turn in dialogue["turns"]),
         errors=[_errors(data, index) for index in range(len(data["checkpoints"]))],
         explorer=Markup(_json(_explorer(data))),
     )
@@ -48,21 +51,17 @@ def report_page(data: dict) -> str:
 
 
 def _explorer(data):
-    """What the script needs of `data`, in few characters. Predictions are taken before numbers are rounded."""
+    """What the script needs of `data`, in few characters."""
     checkpoints = []
     for part in data["checkpoints"]:
-        turns = [turn | {"prediction": _prediction(turn)} for turn in part["turns"]]
         attention = [
-            {route: [row and _trimmed(row) for row in rows] for route, rows in _short(dialogue).items()}
+            {route: [row and _trimmed(_shares(row)) for row in rows] for route, rows in dialogue.items()}
             for dialogue in part["attention"]
         ]
-        checkpoints.append({"turns": _short(turns), "attention": attention, "gate_mean": _short(part["gate_mean"])})
+        turns, gate_mean = _short(part["turns"]), _short(part["gate_mean"])
+        checkpoints.append({"turns": turns, "attention": attention, "gate_mean": gate_mean})
     kept = {name: data[name] for name in ("classes", "modalities", "routes", "dialogues")}
     return kept | {"checkpoints": checkpoints, "empty_history": data["about"]["settings"]["empty_history"]}
-
-
-def _prediction(turn):
-    return max(range(len(turn["probability"])), key=turn["probability"].__getitem__)
 
 
 def _errors(data, index):
@@ -70,13 +69,14 @@ def _errors(data, index):
     said = [(d["id"], k, turn) for d in data["dialogues"] for k, turn in enumerate(d["turns"], 1)]
     errors = []
     for (dialogue, number, turn), output in zip(said, data["checkpoints"][index]["turns"], strict=True):
-        prediction = _prediction(output)
+        prediction = output["prediction"]
         if turn["label"] not in (-1, prediction):
             position = {"dialogue": dialogue, "turn": number}
             address = urlencode(position | ({"checkpoint": index + 1} if index else {}))
             error = {"address": address, "prediction": prediction, "probability": output["probability"][prediction]}
             errors.append(position | turn | error)
-    return sorted(errors, key=lambda error: -error["probability"])[:ERRORS]
+    errors.sort(key=lambda error: -error["probability"])
+    return [error | {"probability": _short(error["probability"])} for error in errors[:ERRORS]]
 
 
 def _short(value):
@@ -89,6 +89,15 @@ def _short(value):
         value = round(value, 3)
         return int(value) if value == int(value) else value
     return value
+
+
+def _shares(row):
+    """A `row` of weights rounded to three decimals, up or down so that they sum to 1 (largest remainders)."""
+    scaled = np.array(row, np.float64)
+    scaled *= 1000 / scaled.sum()
+    parts = np.floor(scaled)
+    parts[np.argsort(parts - scaled, kind="stable")[: 1000 - int(parts.sum())]] += 1
+    return _short((parts / 1000).tolist())
 
 
 def _trimmed(row):
@@ -108,7 +117,7 @@ def _hash(text):
 
 
 def _number(value, digits=2):
-    return "–" if value is None else f"{round(value, digits) + 0:,.{digits}f}".replace("-", "−")  # + 0: no −0.00
+    return "–" if value is None else f"{value:z,.{digits}f}".replace("-", "−")  # z: no −0.00
 
 
 def _words(value):

@@ -78,7 +78,8 @@ def made_up(dialogues, checkpoints=3, classes=CLASSES, modalities=MODALITIES, ro
             "versions": {"torch": "2.13.0", "numpy": "2.4.6"},
             "settings": {"empty_history": "released", "modality_order": "released", "layers": 1},
         },
-        "note": None,
+        "notes": [],
+        "calibrated": False,
         "classes": list(classes),
         "modalities": list(modalities),
         "routes": list(routes),
@@ -93,7 +94,7 @@ def result(data, checkpoint, dialogue, turn):
     """What a checkpoint says of a turn, and its prediction (position in the classes)."""
     first = sum(len(d["turns"]) for d in data["dialogues"][:dialogue])
     output = data["checkpoints"][checkpoint]["turns"][first + turn]
-    return output, int(np.argmax(output["probability"]))
+    return output, output["prediction"]
 
 
 def _turn(speaker, sentence, label):
@@ -124,7 +125,7 @@ def _checkpoint(rng, k, dialogues, label, classes, modalities, routes):
     ]
     scores = {"accuracy": 100 * right.sum() / support.sum(), "weighted F1": np.average(f1, weights=support)}
     scores |= {"macro F1": f1.mean()} | {f"F1 {name}": value for name, value in zip(classes, f1, strict=True)}
-    turns = zip(probability, gates, route_gates, drop, route_drop, strict=True)
+    turns = zip(probability, prediction, gates, route_gates, drop, route_drop, strict=True)
     means = [*zip(modalities, gates.mean(0), strict=True), *zip(routes, route_gates.mean(0), strict=True)]
     return {
         "scores": {name: float(value) for name, value in scores.items()},
@@ -143,8 +144,8 @@ def _checkpoint(rng, k, dialogues, label, classes, modalities, routes):
         "turns": [
             dict(
                 zip(
-                    ("probability", "gates", "route_gates", "drop", "route_drop"),
-                    map(np.ndarray.tolist, row),
+                    ("probability", "prediction", "gates", "route_gates", "drop", "route_drop"),
+                    [part.tolist() for part in row],
                     strict=True,
                 )
             )

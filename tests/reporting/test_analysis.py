@@ -41,9 +41,10 @@ def test_groups_by_hand(corpus):
 def test_labels_that_are_not_known_do_not_count(corpus):
     corpus.label[2] = -1
     result = {group["title"]: group["rows"] for group in groups(corpus, "test", np.zeros(6, int))}
-    assert [row["count"] for row in result["emotion shift"]] == [4]
-    assert [row["count"] for row in result["position in the dialogue"]] == [2, 2, 1, 1]
-    assert result["position in the dialogue"][2]["accuracy"] is None
+    assert {row["name"]: row["count"] for row in result["emotion shift"]} == {"first turn": 4, "not known": 1}
+    for title in ("position in the dialogue", "own history", "history of others"):
+        assert sum(row["count"] for row in result[title]) == 5
+    assert "turn 3" not in [row["name"] for row in result["position in the dialogue"]]
 
 
 def test_scores_of_a_group_against_scikit_learn():
@@ -63,8 +64,9 @@ def test_a_checkpoint():
     result = checkpoint_analysis("A.pkl", corpus, "test", network.settings, explanation, 2.0, "validation")
     assert [len(result["turns"]), len(result["attention"])] == [9, 3]
     turn = result["turns"][7]
-    assert turn["probability"] == pytest.approx(np.exp(explanation.log_prob[7]), abs=1e-4)
-    assert turn["route_drop"] == pytest.approx(explanation.route_drop[7], abs=1e-4)
+    assert turn["probability"] == pytest.approx(np.exp(explanation.log_prob[7]), rel=1e-6)
+    assert turn["prediction"] == explanation.log_prob[7].argmax()
+    assert turn["route_drop"] == explanation.route_drop[7].tolist()
     assert result["gate_mean"]["audio"] == pytest.approx(explanation.gates[:, 1].mean())
     agreement = {row["name"]: row["rho"] for row in result["agreement"]}
     ranks = [rankdata(column) for column in (explanation.route_gates[:, 3], explanation.route_drop[:, 3])]

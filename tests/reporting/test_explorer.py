@@ -37,6 +37,7 @@ def test_filters(data, open_page, filters):
         words = [dialogue["id"], *(turn[key] for turn in dialogue["turns"] for key in ("speaker", "sentence"))]
         if not any(filters.get("search", "").lower() in word.lower() for word in words):
             continue
+        labelled = sum(turn["label"] >= 0 for turn in dialogue["turns"])
         wrong, fitting = 0, []
         for t, turn in enumerate(dialogue["turns"]):
             prediction = result(data, 1, d, t)[1]
@@ -51,8 +52,9 @@ def test_filters(data, open_page, filters):
                 fitting.append(t + 1)
         if fitting:
             n = len(dialogue["turns"])
+            of = "" if labelled == n else f" of {labelled} labelled"
             turn = [str(fitting[0])] if set(filters) - {"search"} else None
-            expected.append((dialogue["id"], turn, f"{dialogue['id']}{n} turn{'s' * (n > 1)}, {wrong} wrong"))
+            expected.append((dialogue["id"], turn, f"{dialogue['id']}{n} turn{'s' * (n > 1)}, {wrong}{of} wrong"))
     assert page.locator("#found").inner_text() == f"{len(expected)} of 115 conversations"
     if len(expected) > 100:
         assert page.locator("#list a").count() == 100
@@ -131,5 +133,5 @@ def test_hostile_text(data, open_page):
     wait_for(page, "document.querySelectorAll('.turn').length === 3")
     text = " ".join(page.locator(".selected button").inner_text().split())
     prediction = data["classes"][result(data, 0, 1, 1)[1]]
-    assert text.startswith(f"2 · speaker <i>&Ünal (no sentence) predicted {prediction} ")
+    assert text.startswith(f"2 · speaker <i>&Ünal (no sentence) no label, predicted {prediction} ")
     assert "wrong" not in text

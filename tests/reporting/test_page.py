@@ -98,17 +98,19 @@ def test_data_are_shortened_and_whole(data, page):
                     assert (row is None) == (less is None)
                     if row:
                         assert len(less) <= i + 1
-                        np.testing.assert_allclose(less + [0] * (len(row) - len(less)), row, atol=5.1e-4)
+                        np.testing.assert_allclose(less + [0] * (len(row) - len(less)), row, atol=1e-3)
+                        assert sum(less) == pytest.approx(1, abs=1e-9)
     assert len(max(re.findall(r"\.\d+", page.all("script")[0]), key=len)) == 4
 
 
 def test_predictions_are_those_before_rounding():
     data = made_up(some_dialogues([1]), checkpoints=1)
-    data["checkpoints"][0]["turns"][0]["probability"] = [0.3, 0.3001, 0.3002, 0.0997, 0, 0, 0]
+    turn = {"probability": [0.3, 0.3001, 0.3002, 0.0997, 0, 0, 0], "prediction": 2}
+    data["checkpoints"][0]["turns"][0] |= turn
     data["dialogues"][0]["turns"][0]["label"] = 2
     page = report_page(data)
     assert json.loads(Reader(page).all("script")[0])["checkpoints"][0]["turns"][0]["prediction"] == 2
-    assert "The 0 wrong predictions" in page
+    assert "Every label is predicted by ECERC_MODEL.pkl." in page
 
 
 def test_most_confident_errors():
@@ -128,7 +130,7 @@ def test_most_confident_errors():
 
 def test_what_is_missing_is_left_out_or_dashed():
     data = made_up(some_dialogues([5]), checkpoints=1)
-    data["note"] = "Not the released files."
+    data["notes"] = ["Not the released files."]
     data["checkpoints"][0]["agreement"][0]["rho"] = None
     for row in data["summary"]:
         row["paper"] = None
@@ -142,7 +144,7 @@ def test_what_is_missing_is_left_out_or_dashed():
 def test_any_text_can_be_written():
     data = made_up(some_dialogues([1]), checkpoints=1)
     data["dialogues"][0]["turns"][0] |= {"sentence": "half \ud83d", "label": 6}
-    data["checkpoints"][0]["turns"][0]["probability"] = [1.0, 0, 0, 0, 0, 0, 0]
+    data["checkpoints"][0]["turns"][0] |= {"probability": [1.0, 0, 0, 0, 0, 0, 0], "prediction": 0}
     assert b"half ?" in report_page(data).encode()
 
 

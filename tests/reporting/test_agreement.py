@@ -1,0 +1,190 @@
+"""The page beside predictions.csv and scikit-learn: where both show a number, it is the same."""
+
+import json
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_score, recall_score
+
+import common.commands.report
+from common.batching.batches import Batches
+from common.commands.report import Report
+from common.evaluation.calibration import with_temperature
+from common.evaluation.metrics import scores
+from common.evaluation.predictions import prediction_rows
+from common.network.explain import explain
+from common.reporting.analysis import ensemble_scores
+from common.reporting.case_figure import case_figure
+from common.reporting.tables import ensemble_line
+from common.settings import EvaluationSettings
+from tests.small import random_corpus, small_network
+
+TEMPERATURES = {"a.pkl": 2.0, "b.pkl": 0.5}
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """Makes the page and predictions.csv of two checkpoints, of made-up log-probabilities with near and exact ties."""
+
+    def temperature_of(checkpoint, *_):
+        return TEMPERATURES[checkpoint], "validation"
+
+    def written(corpus, calibrated=False):
+        monkeypatch.setattr(common.commands.report, "temperature_of", temperature_of)
+        network, rng = small_network(corpus), np.random.default_rng(0)
+        settings = EvaluationSettings(hidden_width=8, heads=2, head_width=4)
+        report = Report(tmp_path / "report.html", corpus, "test", settings, torch.device("cpu"), calibrated)
+        tables, shown, named = [], [], {}
+        for name, temperature in TEMPERATURES.items():
+            probability = rng.dirichlet(np.ones(4), len(corpus.label))
+            probability[:3] = [[0.22461, 0.224618, 0.2, 0.350772], [0.3, 0.1, 0.3, 0.3], [0.1, 0.3, 0.29999, 0.30001]]
+            probability[0, 3], probability[0, 2] = probability[0, 2], 0.224618
+            log_prob = torch.from_numpy(np.log(probability)).float()
+            named[name] = scores(corpus.label, log_prob.argmax(1), corpus.classes)
+            report.add(name, SimpleNamespace(path=name, sha256=""), network, log_prob)
+            if calibrated:
+                log_prob = torch.from_numpy(with_temperature(log_prob.numpy(), temperature))
+            shown.append(log_prob)
+            tables.append(prediction_rows(corpus, "test", log_prob, checkpoint=name))
+        ensemble = ensemble_scores(shown, corpus.label, corpus.classes) if (corpus.label >= 0).any() else None
+        report.write(named, ensemble, None, "")
+        pd.concat(tables).to_csv(tmp_path / "predictions.csv", index=False)
+        html = (tmp_path / "report.html").read_text(encoding="utf-8")
+        explorer = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html)[1])
+        table = pd.read_csv(tmp_path / "predictions.csv", keep_default_na=False, dtype={"dialogue": str})
+        line = ensemble and ensemble_line(ensemble, 2)
+        return SimpleNamespace(html=html, explorer=explorer, table=table, ensemble=line)
+
+    return written
+
+
+@pytest.fixture
+def corpus():
+    corpus = random_corpus([30, 1, 20, 150], classes=4, seed=2)
+    corpus.label[[3, 30, 40]] = -1  # one of them a conversation of its own
+    return corpus
+
+
+def numbers_of(table):
+    """Per checkpoint of predictions.csv its rows, and the probabilities in them."""
+    for _, rows in table.groupby("checkpoint", sort=False):
+        yield rows.reset_index(), np.exp(rows.filter(regex="^log_prob_").to_numpy(float))
+
+
+def cells(html, heading):
+    """Rows of texts of all tables in a section, one after the other."""
+    section = re.search(rf'<section aria-labelledby="{heading}".*?</section>', html, re.DOTALL)[0]
+    rows = re.findall(r"<tr>(.*?)</tr>", section, re.DOTALL)
+    texts = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in rows]
+    return [[re.sub(r"<.*?>", " ", text, flags=re.DOTALL).strip() for text in row] for row in texts]
+
+
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_turns_and_errors_are_those_of_the_predictions(corpus, written, calibrated):
+    page = written(corpus, calibrated)
+    listed = cells(page.html, "errors")
+    for part, (rows, probability) in zip(page.explorer["checkpoints"], numbers_of(page.table), strict=True):
+        assert [corpus.classes[turn["prediction"]] for turn in part["turns"]] == rows.prediction.tolist()
+        assert rows.prediction[1] == "c0"  # the first of those that are equal
+        np.testing.assert_array_equal([turn["probability"] for turn in part["turns"]], probability.round(3))
+        confidence = probability.max(1)
+        wrong = rows[(rows.label != rows.prediction) & (rows.label != "")].index
+        order = sorted(wrong, key=lambda row: -confidence[row])[:20]
+        expected = []
+        for row in order:
+            at = rows.loc[row]
+            turn = row - corpus.offset[corpus.ids.index(at.dialogue)] + 1
+            share = f"{100 * confidence[row]:.1f}"
+            expected.append([f"{at.dialogue}, turn {turn}", at.speaker, "", at.label, at.prediction, share])
+        head, *found, listed = listed[0], *listed[1:21], listed[21:]
+        assert found == expected
+        assert head[-1] == "Probability, %"
+    assert listed == []
+
+
+def test_scores_are_those_of_scikit_learn_on_the_predictions(corpus, written):
+    page = written(corpus)
+    summary, classes, confusion = (cells(page.html, name) for name in ("scores", "classes", "confusion"))
+    for k, (rows, _) in enumerate(numbers_of(page.table)):
+        known = rows[rows.label != ""]
+        pair, options = (known.label, known.prediction), {"labels": corpus.classes, "zero_division": 0}
+        expected = [
+            accuracy_score(*pair),
+            *(f1_score(*pair, average=kind, **options) for kind in ("weighted", "macro")),
+        ]
+        expected += f1_score(*pair, average=None, **options).tolist()
+        assert [row[1 + k] for row in summary[1:8]] == [f"{100 * value:.2f}" for value in expected]
+        for row, *values in zip(
+            classes[5 * k + 1 : 5 * k + 5],
+            *(score(*pair, average=None, **options) for score in (precision_score, recall_score, f1_score)),
+            known.label.value_counts().reindex(corpus.classes),
+            strict=True,
+        ):
+            assert [*row[1:4], row[5]] == [*(f"{100 * value:.2f}" for value in values[:3]), f"{values[3]}"]
+        counts = confusion_matrix(*pair, labels=corpus.classes)
+        found = [[int(text.split()[0]) for text in row[1:]] for row in confusion[5 * k + 1 : 5 * k + 5]]
+        np.testing.assert_array_equal(found, counts)
+    positions = [int(row[1]) for row in cells(page.html, "groups") if row[0].startswith("turn")]
+    assert sum(positions) == 2 * len(known)
+
+
+def test_calibrated_probabilities_are_on_the_page_and_in_its_ensemble(corpus, written):
+    plain, warm = written(corpus), written(corpus, calibrated=True)
+    assert "Probabilities are calibrated" in warm.html
+    assert "Probabilities are calibrated" not in plain.html
+    assert plain.ensemble != warm.ensemble
+    for page in (plain, warm):
+        mean = np.mean([probability for _, probability in numbers_of(page.table)], axis=0)
+        known = corpus.label >= 0
+        accuracy = f"{100 * accuracy_score(corpus.label[known], mean.argmax(1)[known]):.2f}"
+        assert f"accuracy {accuracy}, " in page.ensemble
+        assert cells(page.html, "scores")[-1][0] == accuracy
+
+
+def test_weights_of_a_turn_sum_to_a_hundred_percent(corpus, written):
+    for part in written(corpus).explorer["checkpoints"]:
+        rows = [row for dialogue in part["attention"] for route in dialogue.values() for row in route if row]
+        assert {round(1000 * sum(row)) for row in rows} == {1000}
+
+
+def test_a_split_without_labels(corpus, written):
+    corpus.label[:] = -1
+    page = written(corpus)
+    assert "201 of 201 utterances have no label, so there are predictions, but no scores." in page.html
+    for section in ("classes", "confusion", "groups", "errors"):
+        assert cells(page.html, section) == []
+    assert page.html.count("Not known: no utterance here has a label.") == 4
+    text = re.sub(r"<script.*?</script>", "", page.html, flags=re.DOTALL)
+    assert "nan" not in text
+    assert "wrong predictions" not in text
+    assert cells(page.html, "scores") == []
+
+
+def test_drops_are_of_the_log_probabilities_that_are_shown():
+    """With two classes, what one loses tells the probabilities before and after, and so what it loses when divided."""
+    corpus = random_corpus([5, 3], classes=2)
+    network = small_network(corpus)
+    plain, warm = (explain(network, Batches(corpus, "test", 2, "cpu"), t) for t in (1.0, 0.5))
+    np.testing.assert_array_equal(plain.log_prob, warm.log_prob)
+    before = plain.log_prob.max(1, keepdims=True)
+    for kind in ("drop", "route_drop"):
+        a, b = (np.exp(x) for x in (before, before - getattr(plain, kind)))
+        a, b = (p**2 / (p**2 + (1 - p) ** 2) for p in (a, b))
+        np.testing.assert_allclose(getattr(warm, kind), np.log(a / b), atol=1e-5)
+
+
+def test_the_case_figure_names_the_same_prediction(corpus, written):
+    page = written(corpus)
+    dialogue, turn = page.explorer["dialogues"][0], page.explorer["checkpoints"][0]["turns"][1]
+    attention = {route: [None] for route in page.explorer["routes"]}
+    names = {name: page.explorer[name] for name in ("classes", "modalities", "routes")}
+    mean = page.explorer["checkpoints"][0]["gate_mean"]
+    dialogue["turns"][0]["sentence"] = "it took $5 and $_{"
+    figure = case_figure(dialogue, 0, turn | {"prediction": 2}, attention, mean, names | {"title": "a $ in $_{"})
+    figure.canvas.draw()
+    (line,) = [text.get_text() for text in figure.axes[0].texts if text.get_text().endswith("predicted")]
+    assert line.startswith("0.30 ")
