@@ -6,10 +6,9 @@ each utterance, in any order. N new utterances, Q of them in one conversation of
 conversations in a grid; A = heads · head width.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -21,12 +20,12 @@ from torch import Tensor, nn
 
 from common.batching.batches import Batch
 from common.batching.packing import Packing
-from common.errors import InputError
+from common.errors import InputError, brief
 from common.network.attention import sinusoid
 from common.network.ecerc import ECERC
 from common.network.empty_history import Strict
 from common.network.masks import Grid, History, Masks, bias_of
-from common.settings import NetworkSettings
+from common.network.streaming_input import check_state, fingerprint, names_of, numbers_of
 
 FEW = 15  # conversations of up to so many utterances share a grid
 
@@ -87,14 +86,17 @@ class Live:
 
         `conversations`, `speakers`: names or numbers, one for each utterance. A conversation begins with its first
         utterance; several utterances of one stand in their order. Features are (N, width) each; those that the
-        network does not use may be left out. Raises InputError where sizes do not fit; then nothing has changed.
+        network does not use may be left out. Raises InputError where sizes do not fit, and for features that are no
+        finite numbers, or too large for the network; then nothing has changed.
         """
-        ids, names = _plain(conversations), _plain(speakers)
+        ids, names = names_of(conversations, "conversations"), names_of(speakers, "speakers")
         if len(ids) != len(names):
             raise InputError(
                 f"live conversations: found {len(names)} speakers for {len(ids)} utterances; expected one for each"
             )
-        features = self._checked(features, len(ids))
+        if not ids:
+            return torch.empty(0, self.network.classes, device=self._device)
+        features = self._checked(features, ids)
         if len(ids) > len(self._free):
             grown = max(2 * self._capacity, self._capacity + len(ids))
             self._free = np.append(self._free, np.arange(self._capacity, grown))
@@ -119,13 +121,19 @@ class Live:
             table = table.to(self._device)
         masks = self._masks([(turns[name], now[name]) for name in now], rows)
         log_prob = network.decide(*network.encode(batch, masks, table)).log_prob
+        self._refuse(log_prob, ids, "{} has no finite log-probabilities: its features are too large")
         self._conversations |= now
         self._free = free
         return log_prob
 
     def end(self, conversation: Hashable) -> None:
-        """Forget a conversation; its rows go to others. Raises KeyError where it is not under way."""
-        self._free = np.append(self._free, self._conversations.pop(conversation).row)
+        """Forget a conversation; its rows go to others. Raises InputError where it is not under way."""
+        (name,) = names_of([conversation], "conversation")
+        if name not in self._conversations:
+            raise InputError(
+                f"live conversations: {brief(name)} is not under way; expected one of {brief(list(self.lengths))}"
+            )
+        self._free = np.append(self._free, self._conversations.pop(name).row)
 
     def state_dict(self) -> dict[str, Any]:
         """The conversations under way, as tensors on the CPU and their names and speakers, for `torch.save`.
@@ -135,7 +143,7 @@ class Live:
         rows = np.concatenate([_none(), *(conversation.row for conversation in self._conversations.values())])
         rows = torch.from_numpy(rows).to(self._device)
         return {
-            "network": self._fingerprint(),
+            "network": fingerprint(self.network),
             "conversations": {
                 name: {"speakers": list(conversation.numbers), "speaker": torch.from_numpy(conversation.speaker)}
                 for name, conversation in self._conversations.items()
@@ -150,13 +158,9 @@ class Live:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume the conversations of a `state_dict`, in place of those under way.
 
-        Raises InputError where it is of a network with other weights or settings.
+        Raises InputError where it is of a network with other weights or settings, or damaged.
         """
-        if state.get("network") != self._fingerprint():
-            raise InputError(
-                "live conversations: the state is of a network with other weights or settings; load it into one with "
-                "the same checkpoint and the same settings, or begin again"
-            )
+        check_state(state, self.network)
         conversations, used = {}, 1
         for name, saved in state["conversations"].items():
             numbers = {speaker: number for number, speaker in enumerate(saved["speakers"])}
@@ -168,7 +172,7 @@ class Live:
         layers = dict(self.network.named_modules())
         self._cache = {layers[name]: tensor for name, tensor in cache.items()}
 
-    def _checked(self, features, count):
+    def _checked(self, features, ids):
         """The features that the network uses as tensors, None for the others."""
         network = self.network
         used = (*network.modalities, *(["event"] if network.event_map else []))
@@ -176,13 +180,21 @@ class Live:
             raise InputError(
                 f"live conversations: features {', '.join(unknown)}; expected some of {', '.join(network.widths)}"
             )
+        tensors = {}
         for name in used:
-            shape, expected = tuple(np.shape(features.get(name))), (count, network.widths[name])
-            if shape != expected:
-                raise InputError(
-                    f"live conversations: {name} has shape {shape}; expected {expected}, a row for each utterance"
-                )
-        return {name: torch.as_tensor(features[name], dtype=torch.float32, device=self._device) for name in used}
+            expected = len(ids), network.widths[name]
+            tensors[name] = numbers_of(name, features.get(name), expected, self._device)
+            self._refuse(tensors[name], ids, f"{name} of {{}} holds NaN or infinity")
+        return tensors
+
+    def _refuse(self, rows, ids, what):
+        """Raise InputError where one of `rows` (N, n) is not finite, saying `what` of its utterance."""
+        finite = rows.isfinite().all(1)
+        if not finite.all():
+            at = int(finite.int().argmin())
+            before = self.lengths.get(ids[at], 0) + ids[:at].count(ids[at])
+            where = f"utterance {before + 1} of {brief(ids[at])}"
+            raise InputError(f"live conversations: {what.format(where)}; mend its features, or leave it out")
 
     def _masks(self, parts, rows):
         """H, S and C of Figure 3 for new utterances in `rows` (N,) of the memory.
@@ -228,19 +240,3 @@ class Live:
             cache = F.pad(cache, (0, 0, 0, self._capacity - len(cache)))
         self._cache[layer] = cache.index_copy_(0, rows, new)
         return cache
-
-    def _fingerprint(self):
-        """SHA-256 of the network's weights and of all settings that its outputs depend on."""
-        settings = self.network.settings
-        digest = hashlib.sha256()
-        for f in fields(NetworkSettings):
-            if "dropout" not in f.name:
-                digest.update(f"{f.name}: {getattr(settings, f.name)}\n".encode())
-        for name, tensor in self.network.state_dict().items():
-            digest.update(name.encode() + tensor.cpu().numpy().tobytes())
-        return digest.hexdigest()
-
-
-def _plain(values):
-    """A list of what one can tell apart by ==: numbers in arrays and tensors become Python's own."""
-    return [value.item() if hasattr(value, "item") else value for value in values]

@@ -162,21 +162,73 @@ def test_released_history_is_refused():
 
 
 def test_ended_conversations_leave_nothing_behind():
-    """Neither in later ones of the same name, nor in memory; nor do NaN features of others that were there."""
+    """Neither in later ones of the same name, nor in memory; nor do features too large for the network."""
     corpus = random_corpus([6, 4])
     live, sizes = Live(strict(corpus)), []
     expected = outputs(live.network, corpus)
     for _ in range(30):
-        ill = {name: np.full((2, width), np.nan, np.float32) for name, width in WIDTHS.items()}
-        assert live(["ill", "ill"], ["Ann", "Bob"], **ill).isnan().all()
+        ill = {name: np.full((2, width), 1e38, np.float32) for name, width in WIDTHS.items()}
+        with pytest.raises(InputError, match="utterance 1 of 'ill' has no finite log-probabilities"):
+            live(["ill", "ill"], ["Ann", "Bob"], **ill)
         close(fed(live, corpus, calls(corpus)), expected)
         for name in live.lengths:
             live.end(name)
         sizes.append(sum(memory.numel() for memory in live._cache.values()))
     assert live.lengths == {}
     assert sizes[-1] == sizes[0]
-    with pytest.raises(KeyError):
-        live.end("d0")
+    for name in ("d0", ["d0"]):
+        with pytest.raises(InputError, match="live conversations: "):
+            live.end(name)
+
+
+def test_an_empty_call():
+    corpus = random_corpus([2])
+    live = Live(strict(corpus))
+    assert live([], []).shape == (0, 4)
+    feed(live, corpus, [0])
+    assert live(np.array([]), []).shape == (0, 4)
+    assert live.lengths == {"d0": 1}
+
+
+def test_which_utterance_of_a_call_is_named():
+    corpus = random_corpus([9, 3])
+    live = Live(strict(corpus))
+    feed(live, corpus, [0, 1, 9])
+    corpus.features["audio"][[3, 11], 2] = np.nan
+    with pytest.raises(InputError, match="audio of utterance 4 of 'd0' holds"):
+        feed(live, corpus, [10, 2, 3, 11])
+    assert live.lengths == {"d0": 2, "d1": 1}
+
+
+def damaged(state):
+    """States that were spoilt, each in one way."""
+    (layer, memory), conversation = next(iter(state["memory"].items())), state["conversations"]["d0"]
+    one = {"speakers": ["s0"], "speaker": torch.tensor([0, 1, 2])}
+    spoilt = memory.clone()
+    spoilt[1, 2] = torch.nan
+    yield [state]
+    yield {"network": state["network"]}
+    yield state | {"memory": {}}
+    yield state | {"memory": state["memory"] | {"another": memory}}
+    for wrong in (memory[:2], memory[:, :3], spoilt, memory.long(), "text"):
+        yield state | {"memory": state["memory"] | {layer: wrong}}
+    for wrong in ([], {"d0": one}, {"d0": conversation | {"speaker": [0, 0, 0]}}, {"d0": conversation, "d1": one}):
+        yield state | {"conversations": wrong}
+
+
+def test_a_damaged_state_is_refused_and_changes_nothing():
+    corpus = random_corpus([5], speakers=1)
+    live = Live(strict(corpus))
+    feed(live, corpus, [0, 1, 2])
+    state = live.state_dict()
+    for wrong in damaged(state):
+        with pytest.raises(InputError, match="live conversations: the state is") as error:
+            live.load_state_dict(wrong)
+        assert "\n" not in str(error.value)
+    close(feed(live, corpus, [3]), outputs(live.network, corpus)[[3]])
+    fresh = Live(live.network)
+    fresh.load_state_dict(Live(live.network).state_dict())  # of no conversation
+    assert fresh.lengths == {}
 
 
 @pytest.mark.parametrize("kind", [list, np.array, torch.tensor, lambda x: [torch.tensor(i) for i in x]])
@@ -203,6 +255,18 @@ def test_what_does_not_fit_is_named_and_changes_nothing(monkeypatch):
         (["a"], swapped, r"audio has shape \(1, 5\); expected \(1, 7\)"),
         (["a"], good | {"event": None}, r"event has shape \(\); expected \(1, 10\)"),
         (["a"], good | {"text": good["text"][0]}, r"text has shape \(12,\); expected \(1, 12\)"),
+        (["a"], good | {"text": [["a"] * 12]}, "text holds <U1, which are no numbers"),
+        (["a"], good | {"text": [[1, [2]]]}, "text is no table of numbers"),
+        (["a"], good | {"audio": good["audio"] * np.array(1j)}, "audio holds complex"),
+        (
+            ["a"],
+            good | {"visual": torch.full((1, 5), torch.inf)},
+            "visual of utterance 3 of 'd0' holds NaN or infinity",
+        ),
+        (["a"], good | {"event": np.full((1, 10), 1e300)}, "event of utterance 3 of 'd0' holds NaN or infinity"),
+        ([float("nan")], good, "speakers: found nan; expected"),
+        ([["a"]], good, r"speakers: found \['a'\]; expected"),
+        ("a", good, "speakers: found 'a'; expected a list"),
         (["a"], good | {"sound": good["audio"]}, "features sound; expected some of text, event, audio, visual"),
     ):
         with pytest.raises(InputError, match=message) as error:
