@@ -16,6 +16,7 @@ from torch import Tensor
 from common.batching.fixed import StaticTensors, capacity_of, flatten
 from common.batching.packing import Capacity, Packing, arrange, packing_of, without_history
 from common.data.corpus import Corpus
+from common.errors import InputError
 
 SHAPES = ("exact", "rounded", "fixed")
 ROUND = 32
@@ -52,7 +53,8 @@ class Batches:
     Iterating follows the file order, or with a `generator` (of torch, on the CPU) a new random order each time.
     `shapes` of the tensors: "exact"; "rounded", N and P are multiples of 32; "fixed", the same for all batches, in one
     set of tensors that each batch overwrites. Where N is more than there are utterances, the last rows are surplus.
-    Features lie on the device where they take less than half of its free memory, else pinned in memory.
+    Features lie on the device where they take less than half of its free memory, else pinned in memory. Raises
+    InputError for features that are not finite; readers refuse such files, but a Corpus can be made by hand.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Batches:
         rows = corpus.rows(split)
         if not np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
             raise ValueError(f"the dialogues of split {split!r} do not stand one after another in the corpus")
+        _check_finite(corpus, rows)
         self._lengths = corpus.lengths[corpus.splits[split]]
         self._dialogues = np.arange(len(self._lengths))  # those that batches are made of
         self._offset = np.concatenate([[0], np.cumsum(self._lengths)])
@@ -155,6 +158,16 @@ class Batches:
             self._tensors = {name: tensor.to(self.device) for name, tensor in self._tensors.items()}
         else:
             self._tensors = {name: tensor.pin_memory() for name, tensor in self._tensors.items()}
+
+
+def _check_finite(corpus, rows):
+    for name, values in corpus.features.items():
+        finite = np.isfinite(values[rows[0] : rows[-1] + 1]).all(1)
+        if not finite.all():
+            row = rows[finite.argmin()]
+            at = int(np.searchsorted(corpus.offset, row, side="right")) - 1
+            where = f"utterance {row - corpus.offset[at]} (from 0) of dialogue {corpus.ids[at]}"
+            raise InputError(f"{corpus.name}: {name} of {where} holds NaN or infinity; expected finite numbers")
 
 
 def _batch_of(picked, plan):

@@ -4,12 +4,16 @@ import torch
 from torch import Tensor
 
 from common.batching.batches import Batches
+from common.errors import InputError
 from common.network.ecerc import ECERC
 
 
 @torch.no_grad()
 def evaluate(network: ECERC, batches: Batches) -> Tensor:
-    """Log-probabilities (U, C) of a split in file order, on the CPU. The network is left in evaluation mode."""
+    """Log-probabilities (U, C) of a split in file order, on the CPU. The network is left in evaluation mode.
+
+    Raises InputError where they are not finite, which would be read as the first class.
+    """
     network.eval()
     count, outputs = len(batches.label), torch.empty(0)
     for batch in batches:
@@ -17,4 +21,11 @@ def evaluate(network: ECERC, batches: Batches) -> Tensor:
         if not len(outputs):
             outputs = log_prob.new_empty(count + 1, log_prob.shape[1])  # the last row takes what padding gives
         outputs.index_copy_(0, torch.where(batch.packing.real, batch.rows, count), log_prob)
-    return outputs[:count].cpu()
+    outputs = outputs[:count].cpu()
+    finite = outputs.isfinite().all(1)
+    if not finite.all():
+        raise InputError(
+            f"utterance {int(finite.int().argmin())} of the split (from 0) has no finite log-probabilities: its "
+            "features are too large for the network, or the weights are damaged; mend them"
+        )
+    return outputs

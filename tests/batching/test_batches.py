@@ -4,6 +4,7 @@ import torch
 
 from common.batching.batches import SHAPES, Batches
 from common.data.corpus import from_dialogues
+from common.errors import InputError
 from common.evaluation.evaluate import evaluate
 from common.training.loss import focal_loss
 from tests.small import WIDTHS, arrays, mean_loss, random_corpus, small_corpus, small_network
@@ -33,6 +34,23 @@ def test_the_grid_holds_every_row_at_its_place():
         [4, 5, 8],
     ]  # padding rows stand behind the real ones
     assert packing.position.tolist() == [0, 1, 2, 0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_of_a_corpus_made_by_hand_are_finite(value):
+    corpus = random_corpus([3, 2, 4])
+    corpus.features["audio"][[4, 6], 2] = value
+    with pytest.raises(
+        InputError, match=r"random: audio of utterance 1 \(from 0\) of dialogue d1 holds NaN or infinity"
+    ):
+        Batches(corpus, "test", 2, "cpu")
+
+
+def test_outputs_that_are_not_finite_are_no_predictions():
+    corpus = random_corpus([3, 2, 4])
+    corpus.features["text"][4] = 1e38
+    with pytest.raises(InputError, match=r"utterance [34] of the split \(from 0\) has no finite log-probabilities"):
+        evaluate(small_network(corpus), Batches(corpus, "test", 1, "cpu"))
 
 
 @pytest.mark.parametrize("shapes", SHAPES)
