@@ -178,6 +178,8 @@ def _checked(f, value):
         if not good or len(set(items)) < len(items):
             raise InputError(f"{name}: found {brief(value)}; expected {expected}", [name])
         return items
+    if type(value) is int and abs(value) >= 2**63:
+        raise InputError(f"{name}: found a huge number; expected {_KINDS[f.type]}", [name])
     if f.type is float and type(value) is int:
         value = float(value)
     if type(value) is not f.type:

@@ -65,6 +65,8 @@ def test_wrong_values_at_the_top_of_the_script_are_named():
         ("positions", "yes", "found 'yes'; expected True or False"),
         ("modality_order", "mixed", "found 'mixed'; expected one of released, aligned"),
         ("learning_rate", float("inf"), "found inf"),
+        ("learning_rate", 10**4000, "found a huge number"),
+        ("epochs", 10**4000, "found a huge number"),
         ("learning_rate", "1e-5", "found '1e-5'; expected a finite number"),
         ("seeds", [1, 1], r"found \[1, 1\]; expected one or more different whole numbers"),
     ):

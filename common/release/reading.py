@@ -131,7 +131,7 @@ def _other_kind(data):
         if data.startswith(begin):
             return f"{kind}; unpack it, and give what is in it" if kind.endswith("archive") else kind
     if data.startswith(b"PK"):
-        with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with contextlib.suppress(Exception), zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = archive.namelist()
             if names and not any(name.endswith("data.pkl") for name in names):
                 return f"a zip archive with {names[0][:60]!r} in it; unpack it, and give what is in it"

@@ -10,7 +10,7 @@ from common.data import DATASETS
 from common.errors import InputError
 from common.release.obtain import read_manifest
 from common.release.published import CHECKPOINTS, REPOSITORY, SHA256
-from common.settings import OUTPUTS_DEPEND_ON, EvaluationSettings, NetworkSettings, build, words
+from common.settings import FEATURES, OUTPUTS_DEPEND_ON, EvaluationSettings, NetworkSettings, build, words
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,12 @@ def read(content: dict, where: str) -> Trained:
         settings = build(EvaluationSettings, values, where)
     except InputError as error:
         raise InputError(f"{where}: {error}; restore it, or get the checkpoint again") from None
-    data = content.get("data")
-    widths = data.get("widths") if isinstance(data, dict) else None
     return Trained(
         dataset=dataset if isinstance(dataset, str) else None,
         synthetic=bool(content.get("synthetic")),
         values={name: getattr(settings, name) for name in values},
         classes=classes_of(content),
-        widths=widths if isinstance(widths, dict) and all(type(w) is int and w >= 0 for w in widths.values()) else None,
+        widths=_widths_of(content),
     )
 
 
@@ -62,6 +60,14 @@ def classes_of(content: dict) -> list[str] | None:
     data = content.get("data")
     classes = data.get("classes") if isinstance(data, dict) else None
     return classes if isinstance(classes, list) and all(isinstance(name, str) for name in classes) else None
+
+
+def _widths_of(content):
+    data = content.get("data")
+    widths = data.get("widths") if isinstance(data, dict) else None
+    if not isinstance(widths, dict) or not all(type(w) is int and w >= 0 for w in widths.values()):
+        return None
+    return {name: widths.get(name, 0) for name in FEATURES}  # a modality that was unknown when it was written
 
 
 def check_classes(what: object, known: list[str], classes: list[str], change: list[str]) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 import atheris
 from torch._weights_only_unpickler import Unpickler
 
-with atheris.instrument_imports(include=["common.data", "common.release.checkpoint"]):
+with atheris.instrument_imports(include=["common.data", "common.release"]):
     from tests.fuzz.targets import TARGETS
     from tests.security.watch import Watch
 

@@ -17,7 +17,7 @@ from common.data.corpus import FEATURES, SPLITS
 from common.data.synthetic import synthetic_corpus
 from common.errors import InputError
 from common.release.checkpoint import load_released, released_state, save_released
-from tests.small import random_corpus, small_network
+from tests.small import about, random_corpus, safetensors, small_network
 
 WIDTHS = dict.fromkeys(FEATURES, 2)
 FILES = (meld.FILE, *iemocap.FILES)
@@ -60,7 +60,7 @@ class Checkpoint:
         self.watch = watch
         self.path = Path(tempfile.mkdtemp()) / "ECERC_MODEL.pkl"
         self.network = small_network(random_corpus([2], widths=WIDTHS), hidden_width=2, head_width=2)
-        save_released(self.network, self.path)
+        save_released(self.network, self.path, about(random_corpus([2], widths=WIDTHS), hidden_width=2, head_width=2))
         self.good = self.path.read_bytes()
         with zipfile.ZipFile(self.path) as archive:
             self.parts = {info.filename: archive.read(info) for info in archive.infolist()}
@@ -72,6 +72,11 @@ class Checkpoint:
         legacy = io.BytesIO()
         torch.save(released_state(self.network), legacy, _use_new_zipfile_serialization=False)
         yield legacy.getvalue()
+        state = released_state(self.network)
+        yield safetensors(state)
+        wrapped = io.BytesIO()
+        torch.save({"model": {f"module.{name}": tensor.half() for name, tensor in state.items()}, "epoch": 1}, wrapped)
+        yield wrapped.getvalue()
 
     def __call__(self, data):
         if data.startswith(b"\x80\x02}"):

@@ -159,6 +159,7 @@ INSTEAD = {  # what stands in place of a checkpoint, and what is said of it
     "gzip": (gzip.compress(b"weights"), "a gzip archive"),
     "bzip2": (bz2.compress(b"weights"), "a bzip2 archive; unpack it"),
     "zip": (zipped("ECERC_MODEL.pkl"), "a zip archive with 'ECERC_MODEL.pkl' in it; unpack it"),
+    "zip, damaged": (zipped("ä").replace("ä".encode(), b"\x89!"), "damaged, incomplete, or of another kind"),
     "not found": (b"Not Found", "text ('Not Found')"),
     "json": (b'{"error": "Repository not found"}\n', 'text (\'{"error": "Repository not found"}\')'),
     "page": (b"<!DOCTYPE html><title>Sign in</title>", "a web page ('Sign in')"),

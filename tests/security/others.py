@@ -28,6 +28,7 @@ from tests.security.opcodes import (
     torch_bytes,
 )
 from tests.security.pickles import NAMES, sizes
+from tests.small import safetensors
 
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # begins every file of torch before 1.6
 LACKING = (
@@ -120,6 +121,7 @@ def checkpoints(network):
         "holds NaN or infinity",
     )  # what the numbers are, the other way round
     yield overlapping(archive({f"{root}data/{k}": bytes(10**5) for k in range(3)}), 3000), "not a complete checkpoint"
+    yield from wrapped(state, good, root)
     yield archive({"m/code/__torch__.py": b"import os", "m/constants.pkl": b"."}), "not a complete checkpoint"
     tar = io.BytesIO()
     with tarfile.open(fileobj=tar, mode="w") as file:
@@ -146,6 +148,48 @@ def overlapping(data, times):
     end = struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, times, times, len(entry) * times, start, 0)
     entries = b"".join(entry.replace(b"data/0", b"%06d" % k) for k in range(times))
     return data[:start] + entries + end
+
+
+def wrapped(state, good, root):
+    """In formats that are read since people have them, and with a record of their training."""
+    small = {"smax_fc.bias": torch.ones(4)}
+    for content in (
+        {"state_dict": {"state_dict": state}},
+        {"state_dict": {"a": torch.ones(1), "b": 1}},
+        {"model": small, "state_dict": small},
+        {"module." * 10**5 + "a": torch.ones(1)},
+        {f"module.{k}": torch.ones(1) for k in range(10**4)},
+        {"module.": torch.ones(1)},
+        {"smax_fc.bias": torch.zeros(1).half().expand(10**12)} | {"model": 1},
+        state | {"smax_fc.bias": torch.zeros(1).half().expand(10**12)},
+        state | {"smax_fc.bias": torch.full((4,), 1e300, dtype=torch.float64)},
+    ):
+        yield saved(content), "names to plain tensors|found a dict|holds weights under|missing|smax_fc.bias"
+    itself = b"}q\0" + text("model") + b"h\0s" + text("state_dict") + b"h\0s."
+    yield torch_bytes(itself), "found a dict"
+    for said, refusal in settings():
+        said = said.encode("utf-8", "surrogateescape")
+        yield archive(good | {f"{root}settings.yaml": said}), f"settings.yaml in it: .*({refusal}|no hyperparameters)"
+    for values in ("[1]", "{heads: 1e400}", "{heads: .nan}", "{heads: " + "9" * 4000 + "}", "{without: [[[[]]]]}"):
+        said = f"hyperparameters: {values}".encode()
+        yield archive(good | {f"{root}settings.yaml": said}), "settings.yaml in it: "
+    for header in (
+        b"[" * 10**6,
+        b'{"a":' * 10**5,
+        b'{"a": ' + b"9" * 10**5 + b"}",
+        b'{"a": {"dtype": "F32", "shape": [' + b"9" * 4000 + b'], "data_offsets": [0, 4]}}',
+        b'{"a": {"dtype": "F32", "shape": [' + b"1, " * 10**5 + b'1], "data_offsets": [0, 4]}}',
+        b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [-4, 0]}}',
+        b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 1e400]}}',
+        b'{"__proto__": {}, "a": null}',
+        b'{"__metadata__": 7}',
+        b"{"
+        + b", ".join(b'"%d": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}' % k for k in range(10**4))
+        + b"}",
+    ):
+        for length in (len(header), 2**62):
+            yield length.to_bytes(8, "little") + header + bytes(4), "not a complete checkpoint"
+    yield safetensors({"a\nb\x1b" * 10**4: torch.ones(1)}), "missing"
 
 
 def settings():
