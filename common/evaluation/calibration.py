@@ -60,8 +60,10 @@ def temperature_of(
     key: dict[str, Any] = {"checkpoint": digest, "classes": list(corpus.classes), "settings": values}
     if path.exists():
         kept = read_yaml(path)
-        if {name: kept.get(name) for name in key} == key and isinstance(kept.get("temperature"), float):
-            return kept["temperature"], str(kept.get("fitted_on"))
+        before = kept.get("temperature")
+        usable = isinstance(before, float) and RANGE[0] <= before <= RANGE[1]
+        if usable and {name: kept.get(name) for name in key} == key:
+            return before, str(kept.get("fitted_on"))
     label = corpus.label[corpus.rows("valid")] if corpus.splits["valid"] else np.empty(0, np.int64)
     if not (label >= 0).any():
         raise InputError(

@@ -40,7 +40,9 @@ def verify(dataset: str, data_dir: str | Path) -> dict:
     if not any((folder / name).exists() for name in module.FILES):
         return report
     wrong = []
-    for path in (folder / name for name in module.FILES):
+    paths = [folder / name for name in module.FILES]
+    state = _state(paths)
+    for path in paths:
         try:
             fields = inspection.file_fields(path, module.FIELDS[path.name][1])
             digest, size = sha256(path), path.stat().st_size
@@ -56,6 +58,8 @@ def verify(dataset: str, data_dir: str | Path) -> dict:
             report |= {"features": inspection.feature_facts(corpus)} | _beside_published(corpus)
             wrong += [f"{folder}: the same utterances stand in {pair}" for pair in inspection.repeats(corpus)]
     wrong += _changed(folder, report["files"])
+    if _state(paths) != state:  # each file is read more than once
+        wrong.append(f"{folder}: the files changed while they were read; wait until they are complete and run again")
     report["verdict"], report["reasons"] = (WRONG, wrong) if wrong else _judge(report)
     return report
 
@@ -70,6 +74,10 @@ def _beside_published(corpus):
         for c, label in enumerate(corpus.classes)
     ]
     return {"utterances": len(corpus.label), "facts": facts, "classes": classes}
+
+
+def _state(paths):
+    return [(s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in (path.stat() for path in paths if path.exists())]
 
 
 def _changed(folder, files):

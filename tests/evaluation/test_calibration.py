@@ -1,9 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
+import yaml
 from scipy.special import log_softmax
 from sklearn.metrics import brier_score_loss, log_loss
 
-from common.evaluation.calibration import BINS, confidence_scores, fit_temperature, with_temperature
+from common.evaluation import calibration
+from common.evaluation.calibration import BINS, confidence_scores, fit_temperature, temperature_of, with_temperature
+from common.release.checkpoint import read_checkpoint, save_released
+from common.settings import EvaluationSettings
+from tests.small import NETWORK, small_corpus, small_network
 
 
 def drawn(count, temperature, seed=0, classes=4):
@@ -73,3 +81,60 @@ def test_a_temperature_keeps_the_prediction():
     assert (warm.argmax(1) == log_prob.argmax(1)).all()
     np.testing.assert_allclose(np.exp(warm).sum(1), 1)
     np.testing.assert_allclose(with_temperature(log_prob, 1.0), log_prob)
+
+
+@pytest.fixture
+def fitted(tmp_path, monkeypatch):
+    """Says the temperature of the checkpoint as it was read, and whether it was fitted now."""
+    corpus, path, calls = small_corpus("MELD"), tmp_path / "ECERC_MODEL.pkl", []
+    network = small_network(corpus)
+    save_released(network, path)
+    fit = calibration.fit_temperature
+    monkeypatch.setattr(calibration, "fit_temperature", lambda *given: calls.append(1) or fit(*given))
+
+    def fitted(checkpoint, corpus=corpus, **settings):
+        calls.clear()
+        checkpoint.fill(network)
+        settings = EvaluationSettings(**(NETWORK | settings))
+        cpu = torch.device("cpu")
+        return *temperature_of(checkpoint.path, checkpoint.sha256, network, corpus, settings, cpu), bool(calls)
+
+    return path, corpus, fitted
+
+
+def test_a_temperature_is_kept_for_what_was_loaded(fitted):
+    """Not for what replaced it since; and each setting that outputs depend on counts, and the order of classes."""
+    path, corpus, fitted = fitted
+    first = read_checkpoint(path)
+    save_released(small_network(corpus, seed=1), path)
+    _, words, now = fitted(first)
+    assert (words, now) == ("validation split of MELD, 4 utterances", True)
+    kept = yaml.safe_load(path.with_suffix(".temperature.yaml").read_text())
+    assert kept["checkpoint"] == first.sha256 != read_checkpoint(path).sha256
+    assert not fitted(first)[2]
+    assert fitted(read_checkpoint(path))[2]
+    for value in (".nan", "0.0", "-1.0", "1", "x"):
+        text = yaml.safe_dump(kept).replace(f"temperature: {kept['temperature']}", f"temperature: {value}")
+        path.with_suffix(".temperature.yaml").write_text(text)
+        assert fitted(first)[0] == kept["temperature"]
+    changes = {"positions": True, "heads": 4, "batch_size": 2, "precision": "bfloat16", "empty_history": "strict"}
+    for name, value in changes.items():
+        assert fitted(first, **{name: value})[2]
+        assert not fitted(first, **{name: value})[2]
+    assert not fitted(first, attention_dropout=0.4, empty_history="strict")[2]  # nothing drops out
+    assert fitted(first, replace(corpus, classes=corpus.classes[::-1]), empty_history="strict")[2]
+
+
+def test_a_temperature_that_cannot_be_kept_is_mentioned(fitted, monkeypatch, capsys):
+    path, _, fitted = fitted
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(calibration, "atomic", refuse)
+    checkpoint = read_checkpoint(path)
+    assert fitted(checkpoint)[2]
+    kept = path.with_suffix(".temperature.yaml")
+    line = f"Note: {kept}: not kept (Permission denied); it is fitted again the next time.\n"
+    assert capsys.readouterr().err == line
+    assert fitted(checkpoint)[2]

@@ -69,8 +69,8 @@ def test_what_stands_in_it(path, tmp_path):
     assert read_checkpoint(path).trained.values == {"heads": 3}
 
 
-def test_the_temperature_of_a_file_that_is_replaced(path, tmp_path, monkeypatch):
-    """What was loaded is what was hashed, whatever stands there by now."""
+def test_what_was_loaded_is_what_was_hashed(path):
+    """Whatever stands there by now."""
     checkpoint = read_checkpoint(path)
     before = hashlib.sha256(path.read_bytes()).hexdigest()
     save_released(small_network(CORPUS, seed=1), path)

@@ -244,3 +244,18 @@ def test_json_tells_what_is_wrong(data, command):
     report = json.loads(printed.out)[1]
     assert (report["verdict"], report["files"]) == ("wrong", [])
     assert "Git LFS pointer" in report["reasons"][0]
+
+
+def test_files_that_are_replaced_meanwhile_are_noticed(data, monkeypatch):
+    """What is hashed and what is read could be of two files."""
+    read = meld.read
+
+    def replaced(folder):
+        corpus = read(folder)
+        os.utime(folder / meld.FILE, (1, 1))
+        return corpus
+
+    monkeypatch.setattr(meld, "read", replaced)
+    report = verify.verify("MELD", data)
+    assert report["verdict"] == verify.WRONG
+    assert "the files changed while they were read; wait" in report["reasons"][-1]
