@@ -61,8 +61,7 @@ def temperature_of(
     if path.exists():
         kept = read_yaml(path)
         before = kept.get("temperature")
-        usable = isinstance(before, float) and RANGE[0] <= before <= RANGE[1]
-        if usable and {name: kept.get(name) for name in key} == key:
+        if isinstance(before, float) and RANGE[0] <= before <= RANGE[1] and key.items() <= kept.items():
             return before, str(kept.get("fitted_on"))
     label = corpus.label[corpus.rows("valid")] if corpus.splits["valid"] else np.empty(0, np.int64)
     if not (label >= 0).any():
