@@ -19,6 +19,16 @@ from common.errors import InputError
 LONGEST_YAML = 2**18  # characters
 ABANDONED = 3600  # seconds after which a half-written file that nobody writes to any more is removed
 HEAD = 4096  # bytes that `mistaken_for` needs
+_MARKS = {  # first bytes of other kinds of files
+    b"\x1f\x8b": "a file packed by gzip (`gzip -dc FILE > NEW` unpacks it)",
+    b"BZh": "a file packed by bzip2 (`bzip2 -dc FILE > NEW` unpacks it)",
+    b"\xfd7zXZ": "a file packed by xz (`xz -dc FILE > NEW` unpacks it)",
+    b"(\xb5/\xfd": "a file packed by zstd (`zstd -dc FILE > NEW` unpacks it)",
+    b"7z\xbc\xaf": "a 7z archive (`7z x FILE` unpacks it)",
+    b"Rar!\x1a": "a RAR archive (`unrar x FILE` unpacks it)",
+    b"\x89HDF\r\n": "an HDF5 file",
+    b"%PDF-": "a PDF document",
+}
 
 
 @contextmanager
@@ -90,19 +100,26 @@ def check_free(path: str | Path, otherwise: str) -> None:
         lock.release()
 
 
-def mistaken_for(head: bytes) -> str | None:
-    """What stands where data should: a web page or a Git LFS pointer, in words; None for anything else.
+def mistaken_for(head: bytes, text: bool = False) -> str | None:
+    """What stands where data should, in words: a web page, a Git LFS pointer, a packed file, something else that holds
+    no data, or any text, where `text` says that text is not what is wanted; None for anything else.
 
-    `head`: the first HEAD bytes. No pickle and no zip archive begins like one of these.
+    `head`: the first HEAD bytes. No pickle, no zip archive and no array begins like one of the first.
     """
     if not head:
         return "an empty file"
     if head.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer, which only names the file (`git lfs pull` gets it)"
-    text = head.decode("utf-8-sig", "replace").lstrip()
-    if text.startswith("<"):
-        title = re.search(r"<title[^>]*>(.*?)</title>", text, re.S | re.I)
+    for mark, words in _MARKS.items():
+        if head.startswith(mark):
+            return words
+    content = head.decode("utf-8-sig", "replace").lstrip()
+    if content.startswith("<"):
+        title = re.search(r"<title[^>]*>(.*?)</title>", content, re.S | re.I)
         return "a web page" + (f" ({' '.join(title[1].split())[:80]!r})" if title else "")
+    content = content.removesuffix("\ufffd")  # the last character may be cut
+    if text and content and all(c.isprintable() or c.isspace() for c in content) and "\ufffd" not in content:
+        return f"a text ({content.splitlines()[0].strip()[:60]!r})"
     return None
 
 

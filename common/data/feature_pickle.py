@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from common.data.mistaken import instead_of_pickle, text_instead
 from common.errors import InputError, brief
-from common.files import HEAD, atomic, mistaken_for
+from common.files import HEAD, atomic
 
 
 def load(path: str | Path) -> object:
@@ -31,35 +32,19 @@ def load(path: str | Path) -> object:
     Raises InputError, naming the file, where it is missing, truncated, not a pickle, or names anything but numpy
     arrays and scalars, torch tensors, and builtin containers.
     """
-    collecting = gc.isenabled()
+    collecting, head = gc.isenabled(), b""
     gc.disable()  # nothing here is cyclic; the collector would visit millions of numbers again and again
     try:
         with open(path, "rb") as file:
             head = file.read(HEAD)
-            zipped = "a zip archive, such as a checkpoint" if head.startswith(b"PK\x03\x04") else None
-            if instead := mistaken_for(head) or zipped:
-                raise InputError(f"{path}: not a complete pickle but {instead}; get the file again from its source")
+            if instead := instead_of_pickle(head):
+                raise _another(path, instead)
             file.seek(0)
             return _Unpickler(file, encoding="latin1").load()
     except InputError:
         raise
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except OSError as error:
-        raise InputError(f"{path}: not readable ({error.strerror}); check the path and its rights") from None
-    except _Refused as refusal:
-        raise InputError(
-            f"{path}: refused, the pickle asks for {refusal}; expected only numpy arrays, torch tensors, and builtin "
-            "containers, strings and numbers; get the file again from its source"
-        ) from None
-    except MemoryError:
-        raise InputError(
-            f"{path}: not enough memory to read it; nested float lists take about 3.6 times the file; read it "
-            "once on a machine with more, or get the file again if it is damaged"
-        ) from None
     except Exception as error:  # a damaged pickle can raise nearly anything
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise InputError(f"{path}: not a complete pickle ({reason}); get the file again from its source") from None
+        raise _unreadable(path, head, error) from None
     finally:
         if collecting:
             gc.enable()
@@ -77,6 +62,34 @@ def refuse_existing(folder: str | Path, files: Sequence[str]) -> None:
     for path in (Path(folder) / name for name in files):
         if path.exists():
             raise InputError(f"{path}: exists already and is not overwritten; remove it or choose another folder")
+
+
+def _another(path, instead):
+    return InputError(f"{path}: not a complete pickle but {instead}; get the file itself from its source")
+
+
+def _unreadable(path, head, error):
+    """The InputError about a file that begins with `head`, and could not be read because of `error`."""
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"{path}: no such file")
+    if isinstance(error, OSError):
+        return InputError(f"{path}: not readable ({error.strerror}); check the path and its rights")
+    if isinstance(error, MemoryError):
+        return InputError(
+            f"{path}: not enough memory to read it; nested float lists take about 3.6 times the file; read it "
+            "once on a machine with more, or get the file again if it is damaged"
+        )
+    cut = isinstance(error, EOFError) or "truncated" in str(error)
+    size = f"only the first {Path(path).stat().st_size:,} bytes of one, as an interrupted download leaves them"
+    if instead := text_instead(head) or (size if cut else None):
+        return _another(path, instead)
+    if isinstance(error, _Refused):
+        return InputError(
+            f"{path}: refused, the pickle asks for {error}; expected only numpy arrays, torch tensors, and builtin "
+            "containers, strings and numbers; get the file again from its source"
+        )
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return InputError(f"{path}: not a complete pickle ({reason}); get the file again from its source")
 
 
 class _Refused(Exception):

@@ -1,7 +1,10 @@
 import collections
+import gzip
+import io
 import os
 import pickle
 import pickletools
+import zipfile
 
 import numpy as np
 import pytest
@@ -25,6 +28,13 @@ VALUES = {
     "ordered": collections.OrderedDict(a=1),
     "default": collections.defaultdict(list, a=[1]),
 }
+
+
+def zipped(name):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(name, b"...")
+    return content.getvalue()
 
 
 @pytest.fixture
@@ -242,6 +252,23 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
         ),
         (b"\xef\xbb\xbf \r\n<?xml version='1.0'?>", "but a web page;"),
         (b"", "but an empty file"),
+        (b"Not Found", "but a text ('Not Found');"),
+        (b"Internal Server Error\r\n", "but a text ('Internal Server Error');"),
+        (b"dialogue,utterance\na,1\n", "but a text ('dialogue,utterance');"),
+        (b"can't open file\nno such thing\n", 'but a text ("can\'t open file");'),
+        (b'{"error": "quota"}', 'but a text (\'{"error": "quota"}\');'),
+        ("Zugriff verweigert für dich".encode() * 500, "but a text ('Zugriff"),
+        (gzip.compress(b"(lp0\n."), "but a file packed by gzip (`gzip -dc FILE > NEW` unpacks it);"),
+        (b"BZh91AY", "but a file packed by bzip2"),
+        (zipped("ECERC_MODEL/data.pkl"), "but a zip archive (a checkpoint);"),
+        (zipped("audio.npy"), "but a zip archive (arrays of numpy);"),
+        (zipped("features.pkl"), "but a zip archive (`unzip FILE` unpacks it);"),
+        (b"PK\x03\x04", "but a zip archive;"),
+        (pickle.dumps(VALUES, 2)[:-1], "but only the first"),
+        (pickle.dumps(VALUES, 0).replace(b"\n", b"\r\n"), "but a pickle whose line ends were changed, as git does"),
+        (pickle.dumps([0] * 9, 0)[:-9].replace(b"\n", b"\r\n"), "but a pickle whose line ends were changed"),
+        (pickle.dumps([0] * 9999, 0)[:-9], "but only the first"),
+        (b"cposix\nsystem\n(S'exit'\ntR.", "refused, the pickle asks for posix.system"),
     ],
 )
 def test_what_was_saved_instead_of_the_file_is_named(read, content, words):
