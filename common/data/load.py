@@ -9,6 +9,7 @@ from common.data.synthetic import synthetic_corpus
 from common.errors import InputError
 from common.settings import DEFAULT_DATA
 
+PACKED = {".gz": "gunzip", ".bz2": "bunzip2", ".xz": "unxz", ".zst": "unzstd", ".zip": "unzip", ".7z": "7z x"}
 _LINKS = "https://drive.google.com/drive/folders/1DGoPEBvMgMOge7u20wjKn6slYe4awyQi"
 
 
@@ -34,13 +35,19 @@ def require_files(dataset: str, data_dir: str | Path) -> None:
     module = DATASETS[dataset]
     folder = Path(data_dir) / module.FOLDER
     missing = [name for name in module.FILES if not (folder / name).is_file()]
-    if missing and any((Path(data_dir) / name).is_file() for name in missing):
+    if not missing:
+        return
+    if any((Path(data_dir) / name).is_file() for name in missing):
         folders = f"give the folder above, with {module.FOLDER}/"
         raise InputError(f"{data_dir}: holds the files itself; {folders}", ["data_dir"])
-    if missing:
-        raise InputError(
-            f"{folder}: missing {', '.join(missing)}; the authors of ECERC share these files at {_LINKS}; get "
-            f"them with `python -m common obtain {dataset}`, put them into that folder, name another one, or do "
-            "without them on synthetic conversations",
-            ["data_dir", "synthetic"],
-        )
+    for packed in (path for name in missing for path in folder.glob(f"{name}.*") if path.suffix in PACKED):
+        raise InputError(f"{packed}: packed; unpack it there, with `{PACKED[packed.suffix]}`", ["data_dir"])
+    absent = next((path for path in (Path(data_dir), folder) if not path.is_dir()), None)
+    found = f"{absent}: no such folder; expected" if absent else f"{folder}: missing"
+    there = f" in {folder}" if absent else ""
+    raise InputError(
+        f"{found} {', '.join(missing)}{there}; the authors of ECERC share these files at {_LINKS}; get "
+        f"them with `python -m common obtain {dataset}`, put them into that folder, name another one, or do "
+        "without them on synthetic conversations",
+        ["data_dir", "synthetic"],
+    )

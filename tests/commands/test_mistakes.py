@@ -114,13 +114,18 @@ def test_a_new_user_who_gets_every_step_wrong_once(project, run, refused, tmp_pa
     scripts = project / "IEMOCAP"
     # no data
     line = refused(scripts, "train.py", "--data-dir", tmp_path / "none")
-    says(line, f"{tmp_path / 'none' / 'iemocap'}: missing", *iemocap.FILES, "python -m common obtain", "--synthetic")
+    says(line, f"error: {tmp_path / 'none'}: no such folder; expected", *iemocap.FILES, "python -m common obtain")
+    says(line, f" in {tmp_path / 'none' / 'iemocap'};", "see --data-dir, --synthetic")
     # half the data
     half = tmp_path / "half" / "iemocap"
     shutil.copytree(project / "data" / "iemocap", half)
     (half / iemocap.EVENT).unlink()
     line = refused(scripts, "train.py", "--data-dir", half.parent)
     says(line, f"{half}: missing {iemocap.EVENT};", "put them into that folder")
+    # packed data
+    (half / f"{iemocap.EVENT}.gz").write_bytes(b"")
+    line = refused(scripts, "train.py", "--data-dir", half.parent)
+    says(line, f"error: {half / iemocap.EVENT}.gz: packed; unpack it there, with `gunzip`; see --data-dir")
     # the wrong folder
     line = refused(scripts, "train.py", "--data-dir", project / "data" / "iemocap")
     says(line, "give the folder above, with iemocap/")
