@@ -2,22 +2,33 @@
 
 The CSV file has a row per utterance and the columns dialogue, utterance (its number in the dialogue), speaker, label
 (empty where it is not known), split (train, valid or test) and, if you like, sentence. Each feature array, a .npy file
-(utterances, width), has a row per row of the CSV file, in the same order. A dialogue lies in one split; each utterance
-of train and valid needs a label. Text and event features, the emotion-related and the semantic ones, belong together;
-any modality may be missing.
+(utterances, width), has a row per row of the CSV file, in the same order. A dialogue lies in one split. Utterances
+without a label are history for the others, and are predicted. Text features are the emotion-related ones, event
+features the semantic ones; text alone serves as both. Any modality may be missing.
+
+--meld reads MELD's own CSV files instead; each feature array then has the rows of train, dev and test one after the
+other, or there are three of them, in this order.
 """
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from common.settings import FEATURES
+from common.settings import FEATURES, SPLITS
+
+if TYPE_CHECKING:
+    from common.data.corpus import Corpus
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Files to read, and where to write."""
-    parser.add_argument("--utterances", type=Path, required=True, metavar="FILE.csv", help="a row per utterance")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--utterances", type=Path, metavar="FILE.csv", help="a row per utterance")
+    source.add_argument("--meld", type=Path, metavar="DIR", help="folder of train_, dev_ and test_sent_emo.csv")
     for name in FEATURES:
-        parser.add_argument(f"--{name}", type=Path, metavar="FILE.npy", help=f"{name} features, a row per utterance")
+        parser.add_argument(
+            f"--{name}", type=Path, nargs="+", metavar="FILE.npy", help=f"{name} features, a row per utterance"
+        )
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder for --data-dir of the scripts"
     )
@@ -26,11 +37,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Build the dataset and say what it holds."""
-    from common.data.own import build_corpus, write_own
+    from common.data.own import build_corpus, build_meld, write_own
 
     features = {name: getattr(arguments, name) for name in FEATURES if getattr(arguments, name)}
-    corpus = build_corpus(arguments.name or arguments.output.resolve().name, arguments.utterances, features)
+    name = arguments.name or arguments.output.resolve().name
+    if arguments.meld:
+        corpus, notes = build_meld(name, arguments.meld, features)
+    else:
+        corpus, notes = build_corpus(name, arguments.utterances, features)
     path = write_own(corpus, arguments.output)
-    unknown = int((corpus.label < 0).sum())
-    print(f"{corpus.describe()}; {len(corpus.speakers)} speakers; classes {', '.join(corpus.classes) or 'unknown'}")
-    print(f"{unknown} utterances without label; wrote {path}; give --data-dir {arguments.output} to the scripts")
+    print(*notes, f"{corpus.describe()}; {len(corpus.speakers)} speakers", *_counts(corpus), sep="\n")
+    print(f"Wrote {path}; give --data-dir {arguments.output} to the scripts.")
+
+
+def _counts(corpus: "Corpus") -> list[str]:
+    """Utterances of each class and split, as lines, and which classes train lacks."""
+    labels = {split: corpus.label[corpus.rows(split)].tolist() if corpus.splits[split] else [] for split in SPLITS}
+    names = [*enumerate(corpus.classes), (-1, "(no label)")]
+    counts = {name: [labels[split].count(c) for split in SPLITS] for c, name in names}
+    wide = max(map(len, counts))
+    lines = [f"{'label':{wide}}" + "".join(f"{split:>8}" for split in SPLITS)]
+    lines += [f"{name:{wide}}" + "".join(f"{count:8}" for count in row) for name, row in counts.items()]
+    absent = [name for name, row in counts.items() if labels["train"] and not row[0] and name in corpus.classes]
+    if absent:
+        lines.append(f"Note: no utterance of train is labelled {', '.join(absent)}; no network can learn that.")
+    return lines

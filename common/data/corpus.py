@@ -86,8 +86,9 @@ class Corpus:
         """The same conversations with labels as positions in `classes`. Raises InputError for labels that it lacks."""
         foreign = [name for name in self.classes if name not in classes]
         if foreign:
-            expected = ", ".join(classes)
-            raise InputError(f"{self.name}: has the label {foreign[0]!r}; the checkpoint knows {expected}; relabel it")
+            found = f"the label {foreign[0]!r}, which the checkpoint does not know, but {', '.join(classes)}"
+            mend = "name it as the checkpoint does, or leave it empty, and build again"
+            raise InputError(f"{self.name}: has {found}; {mend}")
         position = np.array([classes.index(name) for name in self.classes] + [-1], np.int64)  # the last one for -1
         return replace(self, label=position[self.label], classes=list(classes))
 

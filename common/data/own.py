@@ -1,57 +1,84 @@
 """Conversations of the user: a Corpus from a CSV file and feature arrays, kept in one file, `corpus.npz`.
 
-The CSV file has a row per utterance and the columns COLUMNS (utterance: its number in the dialogue; label: empty where
-it is not known; split: train, valid or test), and may have the column sentence. Each feature array, a .npy file
-(utterances, width), has a row per row of the CSV file, in the same order.
+`utterances` says what stands in the CSV file, a row per utterance. Each feature array, a .npy file (utterances, width),
+has a row per row of the CSV file, in the same order.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from common.data import DATASETS, cache
-from common.data.corpus import FEATURES, SPLITS, Corpus, from_dialogues
+from common.data import DATASETS, cache, meld
+from common.data.corpus import FEATURES, SENTIMENTS, SPLITS, Corpus, from_dialogues
+from common.data.feature_arrays import read_features
+from common.data.meld_csv import SPLITS as MELD_SPLITS
+from common.data.meld_csv import read_meld
+from common.data.utterances import as_number, checked, read_utterances
 from common.errors import InputError
 from common.files import sha256
 from common.settings import MODALITIES
 
 FILE = "corpus.npz"
-COLUMNS = ("dialogue", "utterance", "speaker", "label", "split")
+Features = dict[str, Sequence[Path]]  # name in FEATURES to .npy files
 
 
-def build_corpus(name: str, utterances: str | Path, features: dict[str, str | Path]) -> Corpus:
-    """The Corpus of a CSV file and feature arrays, `features`: name in FEATURES to .npy file; see above.
+def build_corpus(name: str, utterances: Path, features: Features) -> tuple[Corpus, list[str]]:
+    """The Corpus of a CSV file and feature arrays, see above, and what a reader should know, a list of lines.
 
     Dialogues stand in the order train, valid, test, and in that in the order of the CSV file. Classes are the labels,
-    sorted. Raises InputError for files that are missing or do not hold together, naming the row.
+    sorted. Text features alone are event features, too. Raises InputError for files that are missing or do not hold
+    together, naming the line.
     """
+    _check_choices(name, features)
+    table, taken = read_utterances(utterances)
+    table, notes = checked(table)
+    known = table.label[table.label != ""].unique()
+    classes = sorted(known, key=float) if all(as_number(k) is not None for k in known) else sorted(known)
+    corpus, events = _corpus(name, [utterances], [len(table)], table, features, classes)
+    return corpus, taken + notes + events
+
+
+def build_meld(name: str, folder: Path, features: Features) -> tuple[Corpus, list[str]]:
+    """The same of MELD's own CSV files in `folder`, see `meld_csv`, with MELD's order of classes and its sentiments.
+
+    Of each kind of features there is one array with the rows of train, dev and test, or one array for each.
+    """
+    _check_choices(name, features)
+    tables = read_meld(folder)
+    table, notes = checked(pd.concat(tables))
+    files = [folder / f"{split}_sent_emo.csv" for split in MELD_SPLITS]
+    sentiment = table.sentiment.map(SENTIMENTS.index)
+    corpus, events = _corpus(name, files, [*map(len, tables)], table, features, meld.CLASSES, sentiment=sentiment)
+    return corpus, notes + events
+
+
+def _check_choices(name, features):
     if name in DATASETS:
         raise InputError(f"{name}: is the name of a released dataset; choose another", ["name"])
-    if not set(features) & set(MODALITIES) or ("text" in features) != ("event" in features):
-        expected = f"expected text and event together, {', '.join(MODALITIES[1:])}, or several of these"
+    if not set(features) & set(MODALITIES):
+        expected = f"expected {', '.join(MODALITIES)}, or several of these; event features need text beside them"
         raise InputError(f"features: found {', '.join(features) or 'none'}; {expected}", FEATURES)
-    table = _table(Path(utterances))
-    number = pd.to_numeric(table.utterance, errors="coerce")
-    _refuse(utterances, table, ~(number == number.round()), "utterance", "whole numbers that count the utterances")
-    _refuse(utterances, table, ~table.split.isin(SPLITS), "split", "train, valid or test")
-    _refuse(utterances, table, table.speaker == "", "speaker", "a name")
-    _refuse(utterances, table, table.assign(number=number).duplicated(["dialogue", "number"]), "utterance", "each once")
-    first = table.groupby("dialogue").split.transform("first")
-    _refuse(utterances, table, table.split != first, "split", "a dialogue in one split")
-    unlabelled = (table.label == "") & (table.split != "test")
-    _refuse(utterances, table, unlabelled, "label", "a label for each utterance of train and valid; move it to test")
+    if "event" in features and "text" not in features:
+        raise InputError("features: found event without text; expected both, or text alone for both", ["text", "event"])
 
+
+def _corpus(name, files, counts, table, features, classes, **more):
+    """The Corpus of a checked `table`, of which `counts` rows stand in each of `files`, and notes."""
+    of, notes = " and ".join(path.name for path in files), []
+    arrays = {key: read_features(paths, counts, of) for key, paths in features.items()}
+    if "text" in arrays and "event" not in arrays:
+        arrays["event"] = arrays["text"]
+        notes = ["No event features: the text features serve as both."]
     dialogue = table.dialogue.map({d: k for k, d in enumerate(table.dialogue.unique())})
-    order = np.lexsort([number, dialogue, table.split.map(SPLITS.index)])
-    arrays = {key: _array(Path(path), len(table), utterances)[order] for key, path in features.items()}
+    order = np.lexsort([table.number, dialogue, table.split.map(SPLITS.index)])
     table = table.iloc[order]
-    known = table.label[table.label != ""].unique()
-    classes = sorted(known, key=float) if all(map(_is_number, known)) else sorted(known)
     speakers = sorted(table.speaker.unique())
-    lengths = table.groupby("dialogue", sort=False).size()
-    splits = table.groupby("dialogue", sort=False).split.first()
-    return from_dialogues(
+    dialogues = table.groupby("dialogue", sort=False)
+    lengths, splits = dialogues.size(), dialogues.split.first()
+    corpus = from_dialogues(
         name,
         lengths=lengths.tolist(),
         ids=lengths.index.tolist(),
@@ -60,11 +87,19 @@ def build_corpus(name: str, utterances: str | Path, features: dict[str, str | Pa
         speaker=pd.Index(speakers).get_indexer(table.speaker).astype(np.int64),
         classes=classes,
         speakers=speakers,
-        numbers=number.iloc[order].to_numpy(np.int64),
+        numbers=table.number.to_numpy(),
         sentences=table.sentence.tolist() if "sentence" in table else [],
-        sources={Path(path).name: sha256(path) for path in (utterances, *features.values())},
-        features=arrays,
+        sources=_sources([*files, *(path for paths in features.values() for path in paths)]),
+        features={key: array[order] for key, array in arrays.items()},
+        **{key: np.array(values, np.int64)[order] for key, values in more.items()},
     )
+    return corpus, notes
+
+
+def _sources(paths):
+    """SHA-256 of files, by name, or by path where two have one name."""
+    names = Counter(path.name for path in set(paths))
+    return {path.name if names[path.name] == 1 else str(path): sha256(path) for path in paths}
 
 
 def read_own(folder: str | Path) -> Corpus | None:
@@ -92,63 +127,11 @@ def write_own(corpus: Corpus, folder: str | Path) -> Path:
     return path
 
 
-def _table(path):
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; expected a CSV file with columns {', '.join(COLUMNS)}") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not readable as CSV ({error}); expected columns {', '.join(COLUMNS)}") from None
-    missing = [name for name in COLUMNS if name not in table]
-    if missing:
-        raise InputError(f"{path}: no column {missing[0]!r}, found {', '.join(table)}; expected {', '.join(COLUMNS)}")
-    if table.empty:
-        raise InputError(f"{path}: no utterance; expected a row for each")
-    return table
-
-
-def _refuse(path, table, wrong, column, expected):
-    """Raises InputError for the first row that is `wrong` (U,)."""
-    if wrong.any():
-        at = int(np.argmax(wrong))
-        row = table.iloc[at]
-        where = f"{path}: line {at + 2} (dialogue {row.dialogue!r}, utterance {row.utterance!r})"
-        raise InputError(f"{where}: column {column} has {row[column]!r}; expected {expected}")
-
-
-def _array(path, count, utterances):
-    expected = f"expected a .npy file with numbers, ({count}, width)"
-    try:
-        values = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; {expected}") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: not readable as .npy ({error}); {expected}") from None
-    if not isinstance(values, np.ndarray) or values.ndim != 2 or not values.shape[1] or values.dtype.kind not in "fiu":
-        found = f"{values.dtype} of shape {values.shape}" if isinstance(values, np.ndarray) else "another kind of file"
-        raise InputError(f"{path}: found {found}; {expected}")
-    if len(values) != count:
-        raise InputError(f"{path}: found {len(values)} rows; expected {count}, one for each row of {utterances}")
-    with np.errstate(over="ignore"):
-        values = np.ascontiguousarray(values, np.float32)
-    if not np.isfinite(values).all():
-        at = int(np.argmin(np.isfinite(values).all(1)))
-        raise InputError(f"{path}: NaN, infinity, or beyond float32 in row {at} (from 0); expected finite numbers")
-    return values
-
-
-def _is_number(text):
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _holds_together(corpus):
     """Whether sizes and positions fit each other, as those of a foreign file may not."""
     try:
         count, dialogues, used = corpus.offset[-1], len(corpus.ids), [i for s in SPLITS for i in corpus.splits[s]]
+        others = [values for values in (corpus.numbers, corpus.sentiment) if values is not None]
         return bool(
             corpus.name not in DATASETS
             and corpus.offset[0] == 0
@@ -157,11 +140,10 @@ def _holds_together(corpus):
             and used == list(range(dialogues))
             and all(f.dtype == np.float32 and f.shape == (count, f.shape[1]) for f in corpus.features.values())
             and all(np.isfinite(values).all() for values in corpus.features.values())
-            and all(
-                a.dtype == np.int64 and a.shape == (count,) for a in (corpus.label, corpus.speaker, corpus.utterances)
-            )
+            and all(a.dtype == np.int64 and a.shape == (count,) for a in (corpus.label, corpus.speaker, *others))
             and -1 <= corpus.label.min() <= corpus.label.max() < len(corpus.classes)
             and 0 <= corpus.speaker.min() <= corpus.speaker.max() < len(corpus.speakers)
+            and (corpus.sentiment is None or 0 <= corpus.sentiment.min() <= corpus.sentiment.max() < len(SENTIMENTS))
             and len(corpus.sentences) in (0, count)
             and all(isinstance(name, str) for name in (*corpus.ids, *corpus.classes, *corpus.speakers))
         )

@@ -36,6 +36,7 @@ NOT_RUN = {
     "(cd MELD && python train.py --empty-history strict": NEEDS_FILES,
     "python -m common case-study": NEEDS_FILES,
     "mkdir talks": "tests/commands/test_own.py runs it",
+    "python -m common build --meld": "needs MELD's files; tests/commands/test_build.py runs it on small ones",
     "python -m common experiments plan": "needs the released files and hours; the small example runs",
     "PYTHONPATH=$PWD dask scheduler": "needs several machines; tests/experiments/test_workers.py runs two workers",
     "python -m common benchmark --json": "takes minutes; tests/benchmarks runs its parts",

@@ -21,7 +21,7 @@ def test_rows_join_with_the_csv_file_that_they_came_from(tmp_path, numbers):
     given = pd.DataFrame(rows, columns=["dialogue", "utterance", "speaker", "label", "split"])
     given.sample(frac=1, random_state=1).to_csv(tmp_path / "u.csv", index=False)
     np.save(tmp_path / "audio.npy", np.zeros((24, 2)))
-    corpus = build_corpus("mine", tmp_path / "u.csv", {"audio": tmp_path / "audio.npy"})
+    corpus, _ = build_corpus("mine", tmp_path / "u.csv", {"audio": [tmp_path / "audio.npy"]})
     table = prediction_rows(corpus, "test", torch.zeros(8, 4), seed=1)
     assert list(table)[:6] == ["seed", "dialogue", "utterance", "position", "speaker", "label"]
     assert table.utterance.tolist() == [*numbers] * 2

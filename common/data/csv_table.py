@@ -1,0 +1,85 @@
+"""CSV files of other people: their encodings and separators, and the line of each row."""
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from common.errors import InputError
+from common.files import HEAD, mistaken_for
+
+_OTHERS = {b"PK": "an Excel workbook or a zip archive", b"\xd0\xcf": "an Excel workbook", b"\x1f\x8b": "a gzip file"}
+_EXCEL = "in Excel, save it as 'CSV UTF-8'"
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """A CSV file as strings without blanks at their ends, under the names of its header; the index says where each row
+    begins: file and line.
+
+    UTF-8, or UTF-16 with its mark at the beginning; separated by commas, semicolons or tabs. Empty lines are left out.
+    Raises InputError for a missing or foreign file, and for rows that have not as many cells as the header.
+    """
+    text = _text(path).rstrip("\0\x1a")
+    first = text.lstrip().split("\n", 1)[0]
+    separator = max(",;\t", key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True)
+    rows, lines, line = [], [], 1
+    try:
+        for row in reader:
+            if row:
+                rows.append([cell.strip() for cell in row])
+                lines.append(line)
+            line = reader.line_num + 1
+    except csv.Error as error:
+        what = f"quotation marks do not fit together in the row that begins there ({error})"
+        raise InputError(f'{path}: line {line}: {what}; write " inside a cell as ""') from None
+    if len(rows) < 2:
+        raise InputError(f"{path}: found no utterance; expected a header, and a row for each")
+    header = rows[0]
+    names = [plain(name) for name in header]
+    same = [name for name in header if name and names.count(plain(name)) > 1]
+    if same:
+        raise InputError(f"{path}: columns {' and '.join(map(repr, same))} have one name; rename or remove all but one")
+    for row, line in zip(rows, lines, strict=True):
+        if len(row) != len(header):
+            mend = "put cells with a comma in quotation marks" if len(row) > len(header) else "no cell may be left out"
+            raise InputError(f"{path}: line {line}: found {len(row)} cells, but the header has {len(header)}; {mend}")
+    return pd.DataFrame(rows[1:], columns=header, index=[f"{path}: line {line}" for line in lines[1:]], dtype=object)
+
+
+def plain(name: str) -> str:
+    """The name of a column as it is compared: `Utterance ID` is `utterance_id`."""
+    return re.sub(r"[\s_.-]+", "_", name.casefold())
+
+
+def _text(path):
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; expected a CSV file") from None
+    except OSError as error:
+        raise InputError(f"{path}: not readable ({error.strerror}); expected a CSV file") from None
+    found = next((what for mark, what in _OTHERS.items() if content.startswith(mark)), mistaken_for(content[:HEAD]))
+    if found:
+        raise InputError(f"{path}: found {found}; expected a CSV file ({_EXCEL})")
+    wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    if not wide and b"\0" in content[:HEAD]:
+        raise InputError(
+            f"{path}: found UTF-16 without its mark, or no text at all; expected UTF-8; convert it: "
+            f"`iconv -f UTF-16LE -t UTF-8 {path} > new.csv`"
+        )
+    if wide:
+        text = content.decode("utf-16", "replace")
+        if "\ufffd" in text:
+            raise InputError(f"{path}: found UTF-16 that is cut off or damaged; save it again, as UTF-8")
+        return text
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        near = content[max(error.start - 12, 0) : error.start + 8].decode("cp1252", "replace")
+        found = f"text that is not UTF-8, near {near!r} if it is Windows-1252"
+        mend = f"{_EXCEL}, or `iconv -f CP1252 -t UTF-8 {path} > new.csv`"
+        raise InputError(f"{path}: line {line}: found {found}; expected UTF-8; convert it: {mend}") from None

@@ -1,0 +1,153 @@
+"""The user's utterances: what the cells of a CSV file have to be, and a table that holds together."""
+
+import unicodedata
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from common.data.corpus import SPLITS
+from common.data.csv_table import plain, read_csv
+from common.errors import InputError
+
+COLUMNS = {  # ours, and how it is called elsewhere: the first that is there is taken
+    "dialogue": ("dialogue", "dialogue_id", "dialog", "dialog_id", "conversation", "conversation_id"),
+    "utterance": ("utterance_id", "utterance", "turn", "turn_id"),
+    "speaker": ("speaker", "speaker_id", "speaker_name"),
+    "label": ("label", "emotion"),
+    "split": ("split", "set", "partition", "subset"),
+    "sentence": ("sentence", "text", "utterance", "transcript"),
+}
+_MEANING = {
+    "dialogue": "the dialogue",
+    "utterance": "the number of the utterance in its dialogue",
+    "speaker": "who speaks",
+    "label": "the emotion, empty where it is not known",
+    "split": "train, valid or test",
+}
+_SPLITS = {"training": "train", "validation": "valid", "val": "valid", "dev": "valid", "development": "valid"}
+_SPLITS |= {"testing": "test"} | {name: name for name in SPLITS}
+_NOTHING = {"nan", "NaN", "<NA>", "null", "NULL", "n/a", "N/A"}  # what programs write where they have no value
+_UNKNOWN = {"", "na", "xxx", "?"} | {mark.casefold() for mark in _NOTHING}  # xxx: raters disagreed (IEMOCAP)
+
+
+def read_utterances(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """The CSV file `path` with the columns COLUMNS under our names, and what a reader should know, a list of lines.
+
+    Without a column of labels all are empty; `sentence` may be missing. Raises InputError for missing columns.
+    """
+    table = read_csv(path)
+    known = {plain(name): name for name in table}
+    found: dict[str, str] = {}
+    for name, spellings in COLUMNS.items():
+        there = [known[s] for s in spellings if s in known and known[s] not in found.values()]
+        found |= {name: there[0]} if there else {}
+    missing = [name for name in _MEANING if name not in found and name != "label"]
+    if missing:
+        columns = "; ".join(f"{name!r} ({_MEANING[name]})" for name in missing)
+        there = ", ".join(filter(None, table)) or "none"
+        raise InputError(f"{path}: no column {columns}; found {there}; rename the column that holds it, or add it")
+    taken = [f"{theirs} as {ours}" for ours, theirs in found.items() if theirs.casefold() != ours]
+    table = table[list(found.values())].set_axis(list(found), axis=1)
+    table["split"] = table.split.map(lambda word: _SPLITS.get(word.casefold(), word))
+    notes = [f"Columns of {path.name}: {', '.join(taken)}."] if taken else []
+    if "label" not in table:
+        wrong = table.split != "test"
+        expected = "test alone where no column 'label' is; rename the column that holds the emotions, or add it"
+        refuse(table, wrong, "split", expected)
+        table["label"] = ""
+    return table, notes
+
+
+def checked(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """`table` of `read_utterances` with `number`, and `label` "" where it is not known; and what a reader should know.
+
+    Raises InputError for the first row that does not hold together with others, naming its file and line.
+    """
+    refuse(table, ~table.split.isin(SPLITS), "split", "train, valid or test")
+    for column, what in (("speaker", "a name"), ("dialogue", "an id")):
+        refuse(table, table[column].isin(_NOTHING | {""}), column, f"{what}, which every row needs")
+        _refuse_spellings(table, column)
+    whole = table.utterance.str.fullmatch(r"-?\d{1,15}(\.0*)?")
+    refuse(table, ~whole, "utterance", "whole numbers; if it is what is said, call the column sentence")
+    table = table.assign(number=table.utterance.str.partition(".")[0].astype(np.int64))
+    _refuse_mixed(table)
+    table, notes = _without_marks(table)
+    _refuse_spellings(table, "label")
+    for split in ("train", "valid"):
+        inside = table[table.split == split]
+        if len(inside) and not (inside.label != "").any():
+            mend = "give it some, or put its dialogues into test"
+            raise InputError(f"{inside.index[0]}: split {split} begins here and has no label at all; {mend}")
+    return table, notes
+
+
+def refuse(table: pd.DataFrame, wrong: pd.Series, column: str, expected: str) -> None:
+    """Raises InputError for the first row that is `wrong` (U,)."""
+    if wrong.any():
+        row = table.iloc[int(np.argmax(wrong))]
+        raise InputError(f"{row.name}{_turn(row)}: column {column} has {row[column]!r}; expected {expected}")
+
+
+def _turn(row):
+    return f" (dialogue {row.dialogue!r}, utterance {row.utterance!r})"
+
+
+def _refuse_mixed(table):
+    """Raises InputError where a dialogue is in two splits, or has a number twice: maybe ids begin anew somewhere."""
+    first = table.groupby("dialogue").split.transform("first")
+    for wrong, restart in ((table.split != first, True), (table.duplicated(["dialogue", "number"]), False)):
+        if not wrong.any():
+            continue
+        row = table.iloc[int(np.argmax(wrong))]
+        others = table[(table.dialogue == row.dialogue) & ((table.number == row.number) | restart)]
+        twin = others.iloc[0]
+        if not restart:
+            mend = f"dialogue {row.dialogue!r} has utterance {row.number} twice, first in {_line(twin)}; number them "
+            raise InputError(f"{row.name}: {mend}anew, and if ids of dialogues begin anew somewhere, make them unique")
+        what = f"dialogue {row.dialogue!r} is in {twin.split} ({_line(twin)}) and in {row.split}"
+        if table.duplicated(["dialogue", "number"]).any():
+            mend = f"dialogue ids restart in each split; make them unique, such as {twin.split}_{row.dialogue} and "
+            raise InputError(f"{row.name}: {what}: {mend}{row.split}_{row.dialogue}")
+        raise InputError(f"{row.name}: {what}; expected a dialogue in one split")
+
+
+def _line(row):
+    return row.name.rpartition(": ")[2]
+
+
+def _refuse_spellings(table, column):
+    """Raises InputError for values that differ in case or blanks only, or numbers of the same value."""
+    seen = {}
+    for value in table[column].unique():
+        key = as_number(value) if column == "label" else None
+        key = "".join(unicodedata.normalize("NFKC", value).casefold().split()) if key is None else key
+        if seen.setdefault(key, value) != value:
+            other = table[table[column] == seen[key]].iloc[0]
+            expected = f"one spelling, but {_line(other)} has {seen[key]!r}"
+            refuse(table, table[column] == value, column, expected)
+
+
+def _without_marks(table):
+    """`table` with labels "" where a mark says that it is not known, and a line that counts these marks."""
+    counts = Counter(table.label)
+    marks = {label for label in counts if label.casefold() in _UNKNOWN}
+    minus = {label for label in counts if as_number(label) == -1}
+    values = [as_number(label) for label in counts.keys() - marks - minus]
+    if None in values or min(values, default=0) >= 0:  # beside other negative numbers, -1 is one of them
+        if values and None not in values and max(values) <= 1:
+            expected = "negative, positive or the like for a class; an empty cell where it is not known"
+            refuse(table, table.label.isin(minus), "label", expected)
+        marks |= minus
+    found = [f"{counts[mark]} {mark or 'empty'}" for mark in sorted(marks)]
+    notes = [f"Without a label: {sum(counts[mark] for mark in marks)} ({', '.join(found)})."] if marks else []
+    return table.assign(label=table.label.where(~table.label.isin(marks), "")), notes
+
+
+def as_number(text: str) -> float | None:
+    """The number that `text` is, or None."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
