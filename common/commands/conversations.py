@@ -2,20 +2,34 @@
 
 from argparse import Namespace
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from common.commands.options import short_path
 from common.commands.parser import option_name
 from common.data.corpus import SPLITS, Corpus
 from common.data.load import load_corpus
-from common.data.own import read_own
+from common.data.own import FILE, read_own
 from common.errors import InputError
 from common.settings import MODALITIES, EvaluationSettings, TrainingSettings
 
 
 def own_corpus_of(arguments: Namespace) -> Corpus | None:
-    """The user's own conversations, where the command line asks for them; else None."""
-    return None if arguments.synthetic else read_own(arguments.data_dir)
+    """The user's own conversations, where the command line asks for them; else None.
+
+    Raises InputError for a file in place of its folder, and for a folder of files that are not built yet.
+    """
+    if arguments.synthetic:
+        return None
+    folder = Path(arguments.data_dir)
+    if folder.is_file():
+        raise InputError(f"{folder}: is a file; give the folder that holds it", ["data_dir"])
+    corpus = read_own(folder)
+    if corpus is None and any(folder.glob("*.csv")):
+        raise InputError(
+            f"{folder}: holds CSV files, but no {FILE}; make it with `python -m common build`", ["data_dir"]
+        )
+    return corpus
 
 
 def corpus_of(dataset: str, arguments: Namespace, labels: str, own_corpus: Corpus | None) -> tuple[Corpus, str]:
@@ -37,14 +51,23 @@ def settings_for_own_corpus(
     """
     for split in SPLITS:
         if not own_corpus.splits[split]:
-            raise InputError(
-                f"{own_corpus.name}: no dialogue in split {split}; training needs all three; build it again"
-            )
+            mend = f"put some dialogues into {split} and build it again"
+            raise InputError(f"{own_corpus.name}: no dialogue in split {split}; training needs all three; {mend}")
+        if split != "test" and not (own_corpus.label[own_corpus.rows(split)] >= 0).any():
+            mend = f"label some utterances of {split} and build it again"
+            raise InputError(f"{own_corpus.name}: no utterance of split {split} has a label; {mend}")
     present = "".join(name[0].upper() for name in MODALITIES if own_corpus.widths[name])
+    lacking = len(own_corpus.classes) - len(set(own_corpus.label[own_corpus.rows("train")]) - {-1})
     wanted: dict[str, Any] = {
         "modalities": "".join(m for m in settings.modalities if m in present),
         "modality_order": "aligned",
-        "class_weights": settings.class_weights.replace("released", "train"),
+        "class_weights": settings.class_weights.replace("released", "none" if lacking else "train"),
+    }
+    reason = {
+        "modalities": f"these conversations have {present}",
+        "modality_order": "the order is that of MELD's released file",
+        "class_weights": "the frequencies are those of the released files"
+        + (", and train lacks a class" if lacking else ""),
     }
     notes = []
     for name, value in wanted.items():
@@ -52,7 +75,7 @@ def settings_for_own_corpus(
         if value == top:
             continue
         if name in given or not value:
-            unfit = f"not for own conversations with modalities {present}"
+            unfit = f"not for own conversations: {reason[name]}"
             raise InputError(f"{option_name(name)} {top}: {unfit}; try {value or present}")
         notes.append(f"For your own conversations {name} is {value} (top of the script: {top}).")
     return replace(settings, **wanted), notes

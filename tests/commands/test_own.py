@@ -100,7 +100,8 @@ def test_a_run_on_own_conversations_goes_on_with_them_only(talks, script, tmp_pa
 
 
 def test_what_is_left_aside():
-    own = random_corpus([3, 3, 3], widths={"text": 0, "event": 0, "audio": 4, "visual": 5})
+    own = random_corpus([3, 3, 3], classes=2, widths={"text": 0, "event": 0, "audio": 4, "visual": 5})
+    own.label[:3] = 0, 1, -1
     own.splits.update(train=[0], valid=[1], test=[2])
     top = TrainingSettings(class_weights="released", modality_order="released")
     settings, notes = settings_for_own_corpus(top, {}, own)
@@ -109,9 +110,25 @@ def test_what_is_left_aside():
     assert settings_for_own_corpus(settings, {}, own) == (settings, [])
     for option, value in (("modalities", "TA"), ("modality_order", "released"), ("class_weights", "released")):
         asked = TrainingSettings(**{"modalities": "AV", option: value})
-        with pytest.raises(InputError, match=rf"{option.replace('_', '-')} {value}: not for own conversations"):
+        with pytest.raises(InputError, match=rf"{option.replace('_', '-')} {value}: not for own conversations: the"):
             settings_for_own_corpus(asked, {option: value}, own)
-    with pytest.raises(InputError, match=r"--modalities T: not for own .* with modalities AV; try AV"):
+    with pytest.raises(InputError, match=r"--modalities T: not for own conversations: these .* have AV; try AV"):
         settings_for_own_corpus(TrainingSettings(modalities="T"), {}, own)
     with pytest.raises(InputError, match="has no text features, which the checkpoint needs"):
         check_own_corpus(own, "test", TrainingSettings())
+    own.label[1] = 0
+    settings, notes = settings_for_own_corpus(top, {}, own)
+    assert notes[-1] == "For your own conversations class_weights is none (top of the script: released)."
+    with pytest.raises(InputError, match=r"--class-weights released: .*, and train lacks a class; try none"):
+        settings_for_own_corpus(TrainingSettings(modalities="AV", class_weights="released"), {"class_weights": 1}, own)
+    for split, mend in (("valid", "label some utterances of valid"), ("train", "label some utterances of train")):
+        own.label[own.rows(split)] = -1
+        with pytest.raises(InputError, match=f"random: no utterance of split {split} has a label; {mend} and build it"):
+            settings_for_own_corpus(top, {}, own)
+
+
+def test_a_folder_that_is_none_of_own_conversations(talks, script, tmp_path):
+    line = script("train.py", "--data-dir", talks / "talks", status=2)
+    assert re.search(r"talks: holds CSV files, but no corpus.npz; make it with `python -m common build`", line)
+    line = script("inference.py", "--data-dir", talks / "talks" / "data" / "corpus.npz", status=2)
+    assert "corpus.npz: is a file; give the folder that holds it; see --data-dir" in line
