@@ -66,10 +66,10 @@ def _text(path):
         raise InputError(f"{path}: found {found}; expected a CSV file ({_EXCEL})")
     wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     if not wide and b"\0" in content[:HEAD]:
-        raise InputError(
-            f"{path}: found UTF-16 without its mark, or no text at all; expected UTF-8; convert it: "
-            f"`iconv -f UTF-16LE -t UTF-8 {path} > new.csv`"
-        )
+        if content[1:HEAD:2].count(0) < len(content[1:HEAD:2]) // 2:
+            raise InputError(f"{path}: found no text; expected a CSV file")
+        convert = f"`iconv -f UTF-16LE -t UTF-8 {path} > new.csv`"
+        raise InputError(f"{path}: found UTF-16 without its mark; expected UTF-8; convert it: {convert}")
     if wide:
         text = content.decode("utf-16", "replace")
         if "\ufffd" in text:
@@ -79,7 +79,7 @@ def _text(path):
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        near = content[max(error.start - 12, 0) : error.start + 8].decode("cp1252", "replace")
-        found = f"text that is not UTF-8, near {near!r} if it is Windows-1252"
+        near = content[max(content.rfind(b"\n", 0, error.start) + 1, error.start - 20) : error.start + 1]
+        found = f"text that is not UTF-8, {near.decode('cp1252', 'replace')!r} if it is Windows-1252"
         mend = f"{_EXCEL}, or `iconv -f CP1252 -t UTF-8 {path} > new.csv`"
         raise InputError(f"{path}: line {line}: found {found}; expected UTF-8; convert it: {mend}") from None

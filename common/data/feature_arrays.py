@@ -25,7 +25,8 @@ def read_features(paths: Sequence[Path], counts: Sequence[int], of: str) -> np.n
     if len(paths) == 1:
         counts = [sum(counts)]
     if len(paths) != len(counts):
-        raise InputError(f"{paths[0]}: found {len(paths)} files; expected one, or one for each of {of}")
+        expected = f"one, or one for each of {of}" if len(counts) > 1 else "one"
+        raise InputError(f"{paths[0]}: found {len(paths)} files; expected {expected}")
     arrays = [_array(path, count, of) for path, count in zip(paths, counts, strict=True)]
     for path, array in zip(paths, arrays, strict=True):
         if array.shape[1] != arrays[0].shape[1]:

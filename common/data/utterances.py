@@ -45,9 +45,13 @@ def read_utterances(path: Path) -> tuple[pd.DataFrame, list[str]]:
         found |= {name: there[0]} if there else {}
     missing = [name for name in _MEANING if name not in found and name != "label"]
     if missing:
-        columns = "; ".join(f"{name!r} ({_MEANING[name]})" for name in missing)
         there = ", ".join(filter(None, table)) or "none"
-        raise InputError(f"{path}: no column {columns}; found {there}; rename the column that holds it, or add it")
+        if not found:
+            expected = f"expected {', '.join(_MEANING)}, separated by commas, semicolons or tabs"
+            raise InputError(f"{path}: the first line does not name the columns; found {there}; {expected}")
+        columns = ", ".join(f"{name!r} ({_MEANING[name]})" for name in missing)
+        mend = "add it, or rename that which holds it"
+        raise InputError(f"{path}: no column {columns}; found {there}; {mend}", ["meld"] * ("Utterance_ID" in table))
     taken = [f"{theirs} as {ours}" for ours, theirs in found.items() if theirs.casefold() != ours]
     table = table[list(found.values())].set_axis(list(found), axis=1)
     table["split"] = table.split.map(lambda word: _SPLITS.get(word.casefold(), word))

@@ -222,6 +222,9 @@ def test_the_files_of_meld(official, build):
     assert corpus.sentences[0] == "Hi, you’re late"
     assert corpus.features["text"][:, 0].tolist() == [0, 1, 2, 3, 4, 5]
     assert set(corpus.sources) == {"text.npy", *(f"{split}_sent_emo.csv" for split in MELD)}
+    _, err, status = build("--utterances", official / "dev_sent_emo.csv", "--text", official / "dev.npy")
+    assert "no column 'split' (train, valid or test); found Sr No., " in err
+    assert (err.endswith("; see --meld\n"), status) == (True, 2)
     parts, _ = build_meld("talks", official, {"text": [official / f"{split}.npy" for split in MELD]})
     assert same(parts, corpus)
 

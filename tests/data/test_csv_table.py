@@ -60,10 +60,11 @@ def test_lines_are_those_of_the_file(read):
         (b'a,b\n1,2\n\n"x,2\n3,4\n', "line 4: quotation marks do not fit together in the row that begins there"),
         (
             b"a,b\n1,caf\xe9 \x92\n",
-            r"line 2: found text that is not UTF-8, near '[^']*,café ’.*iconv -f CP1252 -t UTF-8",
+            r"line 2: found text that is not UTF-8, '1,café' if .*iconv -f CP1252 -t UTF-8",
         ),
         (b"\xff\xfea\0,\0b\0\n\0x", "u.csv: found UTF-16 that is cut off or damaged; save it again"),
-        ("a,b\n1,2\n".encode("utf-16-le"), "found UTF-16 without its mark, or no text at all"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "found UTF-16 without its mark; expected UTF-8; convert it: `iconv"),
+        (b"\x93NUMPY\x01\0v\0{'descr'", "found no text; expected a CSV file"),
         (b"PK\x03\x04xl", "found an Excel workbook or a zip archive; expected a CSV file .*save it as 'CSV UTF-8'"),
         (b"\x1f\x8b\x08", "found a gzip file"),
         (b"<!DOCTYPE html><title>Log in</title>", r"found a web page \('Log in'\)"),

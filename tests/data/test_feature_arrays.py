@@ -81,6 +81,8 @@ def test_a_wrong_array_is_named(read, content, message):
 def test_wrong_parts_are_named(read):
     with pytest.raises(InputError, match=r"0.npy: found 2 files; expected one, or one for each of u.csv"):
         read(npy(VALUES), npy(VALUES), counts=(1, 2, 3))
+    with pytest.raises(InputError, match=r"0.npy: found 2 files; expected one$"):
+        read(npy(VALUES), npy(VALUES))
     with pytest.raises(InputError, match=r"1.npy: found 1 rows; expected 2"):
         read(npy(VALUES[:4]), npy(VALUES[:1]), counts=(4, 2))
     with pytest.raises(InputError, match=r"1.npy: found features of width 1; expected 2 as in .*0.npy"):

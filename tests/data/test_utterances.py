@@ -139,8 +139,9 @@ def test_numbers_of_one_value_are_one_class(read):
         ),
         (
             "a,b,c,d,split",
-            r"no column 'dialogue' \(the dialogue\); 'utterance' \(the number .*; rename the column that",
+            r"no column 'dialogue' \(the dialogue\), 'utterance' \(the number .*; add it, or rename that which",
         ),
+        ("a,b,c,d,e", "the first line does not name the columns; found a, b, c, d, e; expected dialogue, utterance, "),
         (
             "dialogue,utterance,speaker,feeling,split",
             "column split has 'train'; expected test alone where no column 'lab",
