@@ -10,13 +10,14 @@ from common.errors import InputError
 from common.settings import DATASET_NAMES, SPLITS, EvaluationSettings
 
 ROOT = Path(__file__).resolve().parents[2]
+NUMBER = "its number in it: in your own data as you gave it, else from 1"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which utterance of which dataset, what inference.py has, and where to draw."""
     parser.add_argument("--dataset", choices=DATASET_NAMES, required=True)
     parser.add_argument("--dialogue", required=True, metavar="ID", help="id of the dialogue, in any split")
-    parser.add_argument("--utterance", type=int, required=True, metavar="K", help="its number in it, from 1")
+    parser.add_argument("--utterance", type=int, required=True, metavar="K", help=NUMBER)
     add_checkpoint_options(parser, None, "one of them (default: the first that inference.py takes)")
     parser.add_argument(
         "--output", type=Path, default=Path("case"), metavar="FILE", help="without its ending (default: case)"
@@ -31,7 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
     from common.commands.checkpoints import prepared
     from common.environment import choose_device
     from common.network.explain import explain
-    from common.reporting.analysis import checkpoint_analysis, conversations
+    from common.reporting.analysis import checkpoint_analysis, conversations, turn_name
     from common.reporting.case_figure import case_figure
     from common.reporting.figures import save_figure
     from common.training.run import build_network
@@ -42,25 +43,25 @@ def run(arguments: argparse.Namespace) -> None:
         dataset, ROOT / dataset, hyperparameters, arguments, given, all_of_them=False
     )
     ((name, checkpoint),) = checkpoints.items()
-    dialogue = _dialogue(arguments, corpus)
+    dialogue, turn = _place(arguments, corpus)
     for ending in (".png", ".svg"):
         target = arguments.output.with_suffix(ending)
         if target.exists() and not arguments.overwrite:
             raise InputError(f"--output {target}: exists already; choose another name, or --overwrite")
     split = next(split for split in SPLITS if dialogue in corpus.splits[split])
-    index, turn = corpus.splits[split].index(dialogue), arguments.utterance - 1
+    index = corpus.splits[split].index(dialogue)
 
     network = build_network(settings, corpus)
     checkpoint.fill(network)
     explanation = explain(network.to(device), Batches(corpus, split, settings.batch_size, device))
     analysis = checkpoint_analysis(name, corpus, split, settings, explanation, None, "")
-    title = f"{corpus.name}, dialogue {arguments.dialogue}, turn {arguments.utterance} ({split}; {name})"
+    said = conversations(corpus, split)[index]
+    place = f"{arguments.dialogue}, {turn_name(said['turns'][turn], turn)}"
+    title = f"{corpus.name}, dialogue {place} ({split}; {name})"
     about = {"title": title, "classes": corpus.classes}
     about |= {"modalities": settings.modalities_in_use, "routes": settings.routes}
     entry = analysis["turns"][int(corpus.offset[dialogue]) - int(corpus.rows(split)[0]) + turn]
-    figure = case_figure(
-        conversations(corpus, split)[index], turn, entry, analysis["attention"][index], analysis["gate_mean"], about
-    )
+    figure = case_figure(said, turn, entry, analysis["attention"][index], analysis["gate_mean"], about)
     print(f"wrote {' and '.join(short_path(path) for path in save_figure(figure, arguments.output))}")
 
 
@@ -73,12 +74,16 @@ def _hyperparameters(arguments: argparse.Namespace) -> dict[str, Any]:
     return hyperparameters
 
 
-def _dialogue(arguments, corpus):
-    """Position of the dialogue in `corpus`, checked together with the number of the utterance."""
+def _place(arguments, corpus):
+    """Positions of the dialogue in `corpus` and of the utterance in it."""
     ids = [str(i) for i in corpus.ids]
     if arguments.dialogue not in ids:
         raise InputError(f"--dialogue {arguments.dialogue}: not in {corpus.name}, which has {ids[0]} to {ids[-1]}")
     dialogue = ids.index(arguments.dialogue)
-    if not 1 <= arguments.utterance <= corpus.lengths[dialogue]:
-        raise InputError(f"--utterance {arguments.utterance}: the dialogue has 1 to {corpus.lengths[dialogue]}")
-    return dialogue
+    numbers = list(range(1, corpus.lengths[dialogue] + 1))
+    if corpus.numbers is not None:
+        numbers = corpus.numbers[corpus.offset[dialogue] : corpus.offset[dialogue + 1]].tolist()
+    if arguments.utterance not in numbers:
+        gaps = "" if len(numbers) == numbers[-1] - numbers[0] + 1 else ", with gaps"
+        raise InputError(f"--utterance {arguments.utterance}: the dialogue has {numbers[0]} to {numbers[-1]}{gaps}")
+    return dialogue, numbers.index(arguments.utterance)

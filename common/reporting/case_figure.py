@@ -54,7 +54,8 @@ def _history(axes, turns, turn, attention, routes, classes):
         gold = f"  [{classes[said['label']]}]" if said["label"] >= 0 else ""
         sentence = textwrap.shorten(said["sentence"], _WORDS - len(gold), placeholder=" …")
         weight = "bold" if index == turn else "normal"
-        _say(axes, y, f"{index + 1}  {said['speaker']}: {sentence}{gold}", weight=weight)
+        number = f"{index + 1} ({said['number']})" if "number" in said else f"{index + 1}"
+        _say(axes, y, f"{number}  {said['speaker']}: {sentence}{gold}", weight=weight)
         for k, route in enumerate(routes):
             weights = attention[route][turn]
             hidden = index == turn and not route.startswith("self_event")  # the turn itself, which the route cannot see

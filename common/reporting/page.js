@@ -84,8 +84,9 @@ function turnItem(turn, t) {
   const verdict = make("span", { class: "verdict" }, turn.label < 0 ? "no label, " : `label ${classes[turn.label]}, `,
     "predicted ", make("b", {}, classes[one.prediction]), ` ${percent(one.probability[one.prediction])} `);
   if (isWrong(view.dialogue, t)) verdict.append(make("span", { class: "badge" }, "✗ wrong"));
+  const given = turn.number === undefined ? "" : ` (utterance ${turn.number})`;
   const button = make("button", { type: "button", "aria-expanded": "false", "aria-controls": `details-${t}` },
-    make("span", { class: "who" }, `${t + 1} · speaker ${turn.speaker}`), " ",
+    make("span", { class: "who" }, `${t + 1}${given} · speaker ${turn.speaker}`), " ",
     make("span", { class: "sentence" }, turn.sentence || "(no sentence)"), verdict);
   button.addEventListener("click", () => {
     location.hash = address(view.dialogue, view.turn === t ? -1 : t);

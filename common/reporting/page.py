@@ -14,6 +14,8 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from common.reporting.analysis import turn_name
+
 HERE = Path(__file__).parent
 ERRORS = 20  # how many of the most confident errors are listed
 
@@ -74,7 +76,7 @@ def _errors(data, index):
             position = {"dialogue": dialogue, "turn": number}
             address = urlencode(position | ({"checkpoint": index + 1} if index else {}))
             error = {"address": address, "prediction": prediction, "probability": output["probability"][prediction]}
-            errors.append(position | turn | error)
+            errors.append(position | turn | error | {"name": turn_name(turn, number - 1)})
     errors.sort(key=lambda error: -error["probability"])
     return [error | {"probability": _short(error["probability"])} for error in errors[:ERRORS]]
 

@@ -1,13 +1,18 @@
+from argparse import Namespace
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from common.__main__ import main
 from common.batching.batches import Batches
+from common.commands.case_study import _place
 from common.data import meld
+from common.errors import InputError
 from common.network.explain import explain
 from common.release.checkpoint import save_released
 from common.reporting import figures
-from tests.small import result_of, small_corpus, small_network
+from tests.small import random_corpus, result_of, small_corpus, small_network
 
 SMALL = ["--hidden-width", "8", "--heads", "2", "--head-width", "4"]
 
@@ -67,6 +72,17 @@ def test_a_first_turn_has_no_history(called, files, monkeypatch, tmp_path):
     called("--dialogue", files[1].ids[0], "--utterance", 1, "--output", tmp_path / "case")
     texts = [text.get_text() for text in drawn[0].axes[0].texts]
     assert texts.count("no history") == 3
+
+
+@pytest.mark.parametrize(
+    ("numbers", "given", "turn"), [(None, 1, 0), (None, 3, 2), ([4, 5, 6, 1, 3, 9], 3, 1), ([1, 2, 3, 0, 1, 2], 0, 0)]
+)
+def test_an_utterance_goes_by_the_number_that_was_given(numbers, given, turn):
+    corpus = replace(random_corpus([3, 3]), numbers=None if numbers is None else np.array(numbers))
+    assert _place(Namespace(dialogue="d1", utterance=given), corpus) == (1, turn)
+    if numbers == [4, 5, 6, 1, 3, 9]:
+        with pytest.raises(InputError, match="--utterance 2: the dialogue has 1 to 9, with gaps"):
+            _place(Namespace(dialogue="d1", utterance=2), corpus)
 
 
 def test_wrong_words_and_files_that_exist(called, tmp_path):

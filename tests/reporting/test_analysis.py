@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import rankdata
@@ -6,7 +8,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from common.batching.batches import Batches
 from common.evaluation.metrics import scores
 from common.network.explain import Explanation, explain
-from common.reporting.analysis import checkpoint_analysis, conversations, ensemble_scores, groups, summary
+from common.reporting.analysis import checkpoint_analysis, conversations, ensemble_scores, groups, summary, turn_name
 from tests.small import random_corpus, small_network
 
 
@@ -112,3 +114,14 @@ def test_conversations(corpus):
         "id": "d1",
         "turns": [{"speaker": "s1", "sentence": "", "label": 1}, {"speaker": "s0", "sentence": "", "label": 1}],
     }
+
+
+def test_numbers_that_were_given_are_named_where_they_differ(corpus):
+    corpus = replace(corpus, numbers=np.array([1, 2, 5, 6, 0, 1]))
+    first, second = conversations(corpus, "test")
+    assert [turn.get("number") for turn in first["turns"]] == [None, None, 5, 6]
+    assert [turn_name(turn, k) for k, turn in enumerate(second["turns"])] == [
+        "turn 1 (utterance 0)",
+        "turn 2 (utterance 1)",
+    ]
+    assert turn_name(first["turns"][1], 1) == "turn 2"

@@ -119,7 +119,7 @@ def test_turns_and_what_they_attended_to(data, open_page, checkpoint):
         label, predicted = data["classes"][turn["label"]], data["classes"][prediction]
         verdict = f"label {label}, predicted {predicted} {100 * output['probability'][prediction]:.1f} %{badge}"
         assert " ".join(button.inner_text().split()) == (
-            f"{t + 1} · speaker {turn['speaker']} {turn['sentence']} {verdict}"
+            f"{t + 1}{' (utterance 17)' if t == 4 else ''} · speaker {turn['speaker']} {turn['sentence']} {verdict}"
         )
         seen = page.evaluate(SELECTED)
         probability, evidence, feature = seen["tables"]

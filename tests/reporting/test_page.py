@@ -128,6 +128,13 @@ def test_most_confident_errors():
     assert links == expected
 
 
+def test_an_error_is_named_by_the_number_that_was_given():
+    data = made_up(some_dialogues([1]), checkpoints=1)
+    data["checkpoints"][0]["turns"][0]["prediction"] = 2
+    data["dialogues"][0]["turns"][0] |= {"label": 1, "number": 17}
+    assert "100, turn 1 (utterance 17)</a>" in report_page(data)
+
+
 def test_what_is_missing_is_left_out_or_dashed():
     data = made_up(some_dialogues([5]), checkpoints=1)
     data["notes"] = ["Not the released files."]
