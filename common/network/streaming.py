@@ -95,7 +95,7 @@ class Live:
                 f"live conversations: found {len(names)} speakers for {len(ids)} utterances; expected one for each"
             )
         if not ids:
-            return torch.empty(0, self.network.classes, device=self._device)
+            return torch.empty(0, self.network.classifier.out_features, device=self._device)
         features = self._checked(features, ids)
         if len(ids) > len(self._free):
             grown = max(2 * self._capacity, self._capacity + len(ids))
