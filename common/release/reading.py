@@ -16,8 +16,9 @@ import torch
 import yaml
 from torch import Tensor
 
+from common.data.mistaken import instead_of_pickle, text_instead
 from common.errors import InputError
-from common.files import HEAD, mapping_of, mistaken_for
+from common.files import HEAD, mapping_of
 
 RECORD = "settings.yaml"  # in the archive, beside what torch writes there; and in the folder of a run
 WRAPPERS = ("state_dict", "model_state_dict", "model")  # keys under which people keep weights, beside an optimizer
@@ -25,16 +26,6 @@ PREFIXES = ("module.", "_orig_mod.", "model.")  # of DataParallel, torch.compile
 CONVERTED = (torch.float16, torch.bfloat16, torch.float64)
 _SAFETENSORS = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
 _LONGEST_HEADER = 2**20  # bytes; 93 tensors take 10,000
-_BEGINNINGS = {
-    b"\x1f\x8b": "a gzip archive",
-    b"BZh": "a bzip2 archive",
-    b"\xfd7zXZ": "an xz archive",
-    b"7z\xbc\xaf": "a 7z archive",
-    b"Rar!": "a rar archive",
-    b"(\xb5/\xfd": "a zstd archive",
-    b"\x93NUMPY": "an array of numpy",
-    b"\x89HDF": "an HDF5 file, as Keras writes it",
-}
 _EXPECTED = "expected names to plain tensors, an ECERC_MODEL*.pkl as train.py writes it and the authors released it"
 
 
@@ -115,7 +106,7 @@ def _safetensors(data):
 
 def _what_it_is(data, error):
     """What stands in place of a checkpoint that torch could not read because of `error`, and what to do."""
-    foreign, instead = re.search(r"GLOBAL ([\w.]{1,200})", str(error)), mistaken_for(data[:HEAD]) or _other_kind(data)
+    foreign, instead = re.search(r"GLOBAL ([\w.]{1,200})", str(error)), _other_kind(data[:HEAD])
     if instead:
         return f"it is {instead}"
     if data[:2] in (b"\x80\3", b"\x80\4", b"\x80\5") or (foreign and foreign[1] == "torch.storage._load_from_bytes"):
@@ -125,23 +116,10 @@ def _what_it_is(data, error):
     return "it is damaged, incomplete, or of another kind"
 
 
-def _other_kind(data):
-    """The kind of file that `data` is, in words, where it shows and is none that torch writes; else None."""
-    for begin, kind in _BEGINNINGS.items():
-        if data.startswith(begin):
-            return f"{kind}; unpack it, and give what is in it" if kind.endswith("archive") else kind
-    if data.startswith(b"PK"):
-        with contextlib.suppress(Exception), zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = archive.namelist()
-            if names and not any(name.endswith("data.pkl") for name in names):
-                return f"a zip archive with {names[0][:60]!r} in it; unpack it, and give what is in it"
-        return None
-    text = data[:HEAD].decode("latin-1")
-    if not all(letter.isprintable() or letter in "\t\r\n" for letter in text):
-        return None
-    if re.match(r"[(cd\]}lILFSVgp].{0,200}\r\n", text, re.DOTALL) and re.search(r"\.\s*$", data[-9:].decode("latin-1")):
-        return "a pickle of text whose line ends were changed, as git does on Windows; get it as a binary file"
-    return f"plain text ({' '.join(text.split())[:60]!r}); get the file again"
+def _other_kind(head):
+    """What a file that begins with `head` is, in words, where that shows and is none that torch writes; else None."""
+    kind = instead_of_pickle(head) or text_instead(head)
+    return None if kind and kind.endswith("(a checkpoint)") else kind
 
 
 def _unwrapped(content, path):
