@@ -75,6 +75,19 @@ def _trained_on(run):
     return content.get("dataset"), bool(content.get("synthetic"))
 
 
+def _unfinished(paths):
+    """A note for each run that is evaluated as a whole and lacks some of its seeds."""
+    notes = []
+    for run in dict.fromkeys(path.parent for path in paths.values()):
+        there = checkpoints_in(run)
+        values = read_yaml(run / SETTINGS).get("hyperparameters") if (run / SETTINGS).is_file() else None
+        seeds = values.get("seeds") if isinstance(values, dict) else None
+        if isinstance(seeds, list) and len(there) < len(seeds) and set(there) <= set(paths.values()):
+            what = f"{len(there)} of {len(seeds)} seeds; its training goes on, was stopped, or failed for the others"
+            notes.append(f"Note: {short_path(run)} has {what}.")
+    return notes
+
+
 def prepared(
     dataset: str,
     folder: Path,
@@ -101,6 +114,7 @@ def prepared(
     settings, classes, notes = trained_settings(
         name, checkpoints, hyperparameters, options, arguments.synthetic, arguments.classes
     )
+    notes = [*_unfinished(paths), *notes]
     print(f"Checkpoints {origin}: {', '.join(checkpoints)}", *notes, sep="\n")
     corpus, origin = corpus_of(dataset, arguments, settings.labels, own_corpus)
     if own_corpus or arguments.classes:

@@ -74,6 +74,17 @@ def test_batch_size_and_device_reach_the_evaluation(project, inside, tmp_path, m
     assert (tables[0] - tables[1]).abs().max() > 1e-5
 
 
+def test_a_run_that_is_not_finished(project, ran, run, tmp_path):
+    """What is there is evaluated, and a line says that there is to be more."""
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    assert "seeds; its" not in ran(project / "MELD", "inference.py", "--checkpoints", copy)
+    (copy / "ECERC_MODEL_3.pkl").unlink()
+    printed = ran(project / "MELD", "inference.py", "--checkpoints", copy)
+    assert f"Note: {copy} has 2 of 3 seeds; its training goes on, was stopped, or failed for the others.\n" in printed
+    assert "has 2 of" not in ran(project / "MELD", "inference.py", "--checkpoints", copy / "ECERC_MODEL.pkl")
+
+
 def test_calibrated(project, ran, run, tmp_path, monkeypatch):
     """One temperature for each checkpoint, of the validation split, kept beside it; three averaged as an ensemble."""
     copy = tmp_path / "run"
