@@ -7,6 +7,7 @@ A file arrives in a folder `.NAME.part` beside its target, and is moved there wh
 import json
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -33,10 +34,11 @@ def obtain(
     """Download what is missing for `datasets`: features to folders in `data_dir`, checkpoints in `checkpoint_dir`.
 
     Existing files stay as they are. Files come one after the other; one that fails does not stop the others. Raises
-    InputError naming the files that are lacking or are not what they should be, each with path, link and reason.
+    InputError counting the files that are lacking or are not what they should be, with a path, a link and the reason;
+    a printed line for each has its own.
     """
     unreachable: dict[str, DownloadError] = {}
-    list_hub, lacking = cache(hub_files), []
+    list_hub, lacking = cache(hub_files), defaultdict[str, list](list)
     for dataset, target in targets(datasets, Path(data_dir), Path(checkpoint_dir), kinds):
         file_id, known = DRIVE_IDS.get(target.name), SHA256.get((dataset, target.name))
         link = f"drive.google.com/file/d/{file_id}/view" if file_id else f"huggingface.co/{REPOSITORY}/tree/main"
@@ -52,13 +54,19 @@ def obtain(
         except DownloadError as reason:
             if isinstance(reason, UnreachableError):
                 unreachable[server] = reason
-            print(f"{target}: {reason}", flush=True)
-            lacking.append(f"{target} from {link} ({reason})")
+            print(f"{target}: {reason}; in a browser: {link}", flush=True)
+            lacking[str(reason)].append(f"{target} from {link}")
     if lacking:
+        count = sum(map(len, lacking.values()))
+        each = [f"{files[0]}{_more(files)} ({reason[:300]})" for reason, files in lacking.items()]
         raise InputError(
-            f"{len(lacking)} file(s) lacking: {'; '.join(lacking)}; run the same command later, or download them in a "
+            f"{count} file(s) lacking: {'; '.join(each)}; run the same command later, or download them in a "
             "browser and put them to these paths"
         )
+
+
+def _more(files):
+    return f" and {len(files) - 1} more, named above" if len(files) > 1 else ""
 
 
 def obtain_checkpoint(dataset: str, name: str, folder: str | Path = DEFAULT_DATA.parent) -> Path:

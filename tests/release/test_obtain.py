@@ -75,7 +75,9 @@ def test_one_failure_is_named_with_link_and_path_and_does_not_stop_the_others(of
     assert (tmp_path / "IEMOCAP" / "ECERC_MODEL_3.pkl").exists()
 
 
-def test_offline_one_line_has_every_link_and_path(offered, command, tmp_path, monkeypatch):
+def test_offline_each_file_has_a_line_with_link_and_path_and_the_last_one_is_short(
+    offered, command, tmp_path, monkeypatch
+):
     asked = [0, 0]
 
     def count(index, function):
@@ -93,13 +95,18 @@ def test_offline_one_line_has_every_link_and_path(offered, command, tmp_path, mo
     last = printed.err.splitlines()[-1]
     assert status == 2
     assert last.startswith("obtain: error: 10 file(s) lacking: ")
+    assert "IEMOCAP_features.pkl from https://drive.google.com/file/d/" in last
+    assert "/view and 3 more, named above (no connection to Google Drive: " in last
+    assert "ECERC_MODEL.pkl from https://huggingface.co/zt-ai/ECERC/tree/main and 5 more, named above (" in last
+    assert last.count("refused") == 2
+    assert len(last) < 900
     for name, key in DRIVE_IDS.items():
-        folder = "meld" if name.startswith("meld") else "iemocap"
-        assert f"{tmp_path / 'data' / folder / name} from https://drive.google.com/file/d/{key}/view (" in last
-    for dataset in ("IEMOCAP", "MELD"):
-        for name in CHECKPOINTS:
-            assert f"{tmp_path / dataset / name} from https://huggingface.co/zt-ai/ECERC/tree/main (" in last
-    assert last.count("refused") == 10
+        target = tmp_path / "data" / ("meld" if name.startswith("meld") else "iemocap") / name
+        (line,) = [line for line in printed.out.splitlines() if line.startswith(f"{target}: ")]
+        assert line.endswith(f"refused; in a browser: https://drive.google.com/file/d/{key}/view")
+    for target in (tmp_path / dataset / name for dataset in ("IEMOCAP", "MELD") for name in CHECKPOINTS):
+        (line,) = [line for line in printed.out.splitlines() if line.startswith(f"{target}: ")]
+        assert line.endswith("refused; in a browser: https://huggingface.co/zt-ai/ECERC/tree/main")
     assert not list(tmp_path.rglob("*.part"))
     assert asked == [1, 1]  # once for each server, not for each file
 
