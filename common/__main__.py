@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from common.commands.parser import OneLineParser, run_command
+from common.errors import meant
 
 COMMANDS = {
     "obtain": "download the authors' feature files and checkpoints",
@@ -26,7 +27,8 @@ def main(words: Sequence[str] | None = None) -> None:
         print("\n".join(f"  {command:<13}{what}" for command, what in COMMANDS.items()))
         return
     if name not in COMMANDS:
-        print(f"python -m common: error: no command {name!r}; expected one of {', '.join(COMMANDS)}", file=sys.stderr)
+        found = f"no command {name!r}; expected one of {', '.join(COMMANDS)}{meant(name, COMMANDS)}"
+        print(f"python -m common: error: {found}", file=sys.stderr)
         sys.exit(2)
     command = importlib.import_module(f"common.commands.{name.replace('-', '_')}")
     description, _, epilog = (command.__doc__ or "").partition("\n")

@@ -1,7 +1,8 @@
 """Errors that a user can cause and mend."""
 
+import difflib
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 class InputError(Exception):
@@ -14,6 +15,17 @@ class InputError(Exception):
     def __init__(self, message: str, change: Sequence[str] = ()):
         super().__init__(message)
         self.change = change
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """The end of a message about `word`: which of the `known` ones was meant, if one is much like it."""
+    names = {_letters(name): name for name in known}
+    close = difflib.get_close_matches(_letters(word), names, n=1)
+    return f"; did you mean {names[close[0]]}?" if close else ""
+
+
+def _letters(name):
+    return name.casefold().replace("_", "-").lstrip("-")
 
 
 def is_want_of_memory(error: BaseException) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from common.errors import InputError, brief
+from common.errors import InputError, brief, meant
 
 DEFAULT_DATA = Path(__file__).resolve().parents[1] / "data"
 DATASET_NAMES = ("IEMOCAP", "MELD")  # the released ones
@@ -204,7 +204,8 @@ def build(kind: type[Settings], values: dict[str, Any], where: object) -> Settin
     known = {f.name for f in fields(kind)}
     unknown = sorted(set(values) - known)
     if unknown:
-        raise InputError(f"{where}: no hyperparameter is called {unknown[0]!r}; expected {', '.join(sorted(known))}")
+        mend = meant(unknown[0], known) or "; `python train.py --help` lists them"
+        raise InputError(f"{where}: no hyperparameter is called {brief(unknown[0])}{mend}")
     return kind(**values)
 
 

@@ -45,7 +45,7 @@ def test_options_override_the_top_of_the_script():
         ),
         ("--seeds -1", "seeds: found [-1]"),
         ("--empty-history none", "--empty-history: invalid choice: 'none'"),
-        ("--epoch 3", "x: error: unrecognized arguments: --epoch 3; see --help"),
+        ("--epoch 3", "x: error: unrecognized arguments: --epoch 3; did you mean --epochs? See --help"),
     ],
 )
 def test_wrong_options_are_named_in_one_line(words, expected, capsys):
@@ -59,8 +59,12 @@ def test_wrong_options_are_named_in_one_line(words, expected, capsys):
 
 
 def test_wrong_values_at_the_top_of_the_script_are_named():
-    with pytest.raises(InputError, match=r"train.py: no hyperparameter is called 'learning_rat'"):
+    with pytest.raises(
+        InputError, match=r"train.py: no hyperparameter is called 'learning_rat'; did you mean learning_rate\?$"
+    ):
         build(TrainingSettings, {"learning_rat": 1e-3}, "train.py")
+    with pytest.raises(InputError, match=r"no hyperparameter is called 'cats'; `python train.py --help` lists them$"):
+        build(TrainingSettings, {"cats": 3}, "train.py")
     for name, value, message in (
         ("positions", "yes", "found 'yes'; expected True or False"),
         ("modality_order", "mixed", "found 'mixed'; expected one of released, aligned"),

@@ -9,14 +9,35 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager, suppress
 
-from common.errors import InputError, is_want_of_memory
+from common.errors import InputError, is_want_of_memory, meant
 
 
 class OneLineParser(argparse.ArgumentParser):
     """An argument parser whose errors are InputErrors: one line, exit status 2."""
 
+    _words: Sequence[str] = ()  # of the command line
+
+    def parse_known_args(self, args=None, namespace=None):
+        self._words = sys.argv[1:] if args is None else args
+        arguments, others = super().parse_known_args(args, namespace)
+        if others:  # a subcommand would leave them to its parent, which does not know its options
+            self.error(f"unrecognized arguments: {' '.join(others)}")
+        return arguments, others
+
     def error(self, message):
-        raise InputError(f"{message}; see --help")
+        own, given = self.options(), [word.partition("=")[0] for word in self._words]
+        wrong = [word for word in given if word.startswith("--") and word not in own and len(word) > 2]
+        if wrong and message.startswith("the following arguments are required") and not self.allow_abbrev:
+            message = f"unrecognized arguments: {' '.join(wrong)}"  # as they are there under another name
+        if message.startswith("unrecognized arguments"):
+            message += next(filter(None, (meant(word, own) for word in wrong)), "")
+        raise InputError(f"{message}{' See' if message.endswith('?') else '; see'} --help")
+
+    def _check_value(self, action, value):
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            raise argparse.ArgumentError(action, error.message + meant(str(value), map(str, action.choices))) from None
 
     def options(self) -> set[str]:
         """All options, such as "--data-dir", those of subcommands too."""

@@ -46,7 +46,8 @@ def test_the_list_has_a_line_for_each_command(capsys):
 def test_a_name_that_is_no_command(capsys):
     printed, status = result_of(lambda: main(["obtian", "MELD"]), capsys)
     assert status == 2
-    assert re.fullmatch(r"python -m common: error: no command 'obtian'; expected one of obtain, .*\n", printed.err)
+    line = r"python -m common: error: no command 'obtian'; expected one of obtain, .*; did you mean obtain\?\n"
+    assert re.fullmatch(line, printed.err)
 
 
 def test_every_command_explains_itself(capsys):
@@ -58,9 +59,29 @@ def test_every_command_explains_itself(capsys):
         assert module.__doc__.split("\n")[0] in " ".join(printed.out.split())
 
 
-def test_a_wrong_option_ends_in_one_line(capsys):
-    printed, status = result_of(lambda: main(["synthetic", "somewhere", "--sead", "1"]), capsys)
-    assert (printed.err, status) == ("synthetic: error: unrecognized arguments: --sead 1; see --help\n", 2)
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("synthetic some --sead 1", "unrecognized arguments: --sead 1; did you mean --seed? See"),
+        ("synthetic some --lr=1", "unrecognized arguments: --lr=1; see"),
+        ("synthetic some other", "unrecognized arguments: other; see"),
+        ("experiments run --job 2", "unrecognized arguments: --job; did you mean --jobs? See"),
+        ("experiments report x --jobs 2", "unrecognized arguments: --jobs 2; see"),
+        ("experiments --jobs", "the following arguments are required: COMMAND; see"),
+        ("build --Utterence x", "unrecognized arguments: --Utterence; did you mean --utterances? See"),
+        ("case-study --data_dir=x", "unrecognized arguments: --data_dir; did you mean --data-dir? See"),
+        ("case-study --dataset=x", "argument --dataset: invalid choice: 'x' (choose from .*); see"),
+        ("obtain meld", "argument datasets: invalid choice: 'meld' (choose from .*); did you mean MELD? See"),
+        ("experiments rnu", "argument COMMAND: invalid choice: 'rnu' (choose from .*); did you mean run? See"),
+        ("build", "the following arguments are required: .*; see"),
+    ],
+)
+def test_a_wrong_option_ends_in_one_line(capsys, words, line):
+    """The option that was meant is told, of a subcommand too, also where it is the one that is required."""
+    printed, status = result_of(lambda: main(words.split()), capsys)
+    assert status == 2
+    expected = re.escape(f"{words.split()[0]}: error: {line} --help\n").replace(r"\.\*", ".*")
+    assert re.fullmatch(expected, printed.err), printed.err
 
 
 def ends(capsys, error, *options):
