@@ -1,7 +1,7 @@
 """Small conversations and networks, for tests that need no released sizes."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import torch
@@ -72,6 +72,14 @@ def safetensors(state, **entries):
         body += data
     text = json.dumps({"__metadata__": {"format": "pt"}} | header | entries).encode()
     return len(text).to_bytes(8, "little") + text + body
+
+
+def without_some_labels(corpus, share=0.4, seed=3):
+    """Some utterances lose their label, and so does all of the first dialogue of each split."""
+    lost = np.random.default_rng(seed).random(len(corpus.label)) < share
+    for first in (dialogues[0] for dialogues in corpus.splits.values()):
+        lost[corpus.offset[first] : corpus.offset[first + 1]] = True
+    return replace(corpus, label=np.where(lost, -1, corpus.label))
 
 
 def result_of(main, capsys):

@@ -47,15 +47,11 @@ def settings_for_own_corpus(
 
     What the top of a script says of the released files does not apply: their class frequencies, their order of
     modalities, and modalities that the conversations lack. Raises InputError where options, `given`, ask for these, and
-    for empty splits.
+    for empty splits and such without labels.
     """
-    for split in SPLITS:
-        if not own_corpus.splits[split]:
-            mend = f"put some dialogues into {split} and build it again"
-            raise InputError(f"{own_corpus.name}: no dialogue in split {split}; training needs all three; {mend}")
-        if split != "test" and not (own_corpus.label[own_corpus.rows(split)] >= 0).any():
-            mend = f"label some utterances of {split} and build it again"
-            raise InputError(f"{own_corpus.name}: no utterance of split {split} has a label; {mend}")
+    if settings.labels == "sentiment":
+        own_corpus = own_corpus.with_sentiment()
+    notes = _check_labels(own_corpus)
     present = "".join(name[0].upper() for name in MODALITIES if own_corpus.widths[name])
     lacking = len(own_corpus.classes) - len(set(own_corpus.label[own_corpus.rows("train")]) - {-1})
     wanted: dict[str, Any] = {
@@ -69,7 +65,6 @@ def settings_for_own_corpus(
         "class_weights": "the frequencies are those of the released files"
         + (", and train lacks a class" if lacking else ""),
     }
-    notes = []
     for name, value in wanted.items():
         top = getattr(settings, name)
         if value == top:
@@ -79,6 +74,22 @@ def settings_for_own_corpus(
             raise InputError(f"{option_name(name)} {top}: {unfit}; try {value or present}")
         notes.append(f"For your own conversations {name} is {value} (top of the script: {top}).")
     return replace(settings, **wanted), notes
+
+
+def _check_labels(own_corpus):
+    """In a line how many utterances have no label. Raises InputError where a split is empty, or none has one."""
+    lost = []
+    for split in SPLITS:
+        if not own_corpus.splits[split]:
+            mend = f"put some dialogues into {split} and build it again"
+            raise InputError(f"{own_corpus.name}: no dialogue in split {split}; training needs all three; {mend}")
+        known = own_corpus.label[own_corpus.rows(split)] >= 0
+        if split != "test" and not known.any():
+            mend = f"label some utterances of {split} and build it again"
+            raise InputError(f"{own_corpus.name}: no utterance of split {split} has a label; {mend}")
+        if not known.all():
+            lost.append(f"{len(known) - known.sum()} of {len(known)} utterances of {split}")
+    return [f"Without a label, so in no loss and no score: {', '.join(lost)}."] if lost else []
 
 
 def check_own_corpus(own_corpus: Corpus, split: str, settings: EvaluationSettings) -> None:

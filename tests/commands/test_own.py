@@ -106,8 +106,9 @@ def test_what_is_left_aside():
     top = TrainingSettings(class_weights="released", modality_order="released")
     settings, notes = settings_for_own_corpus(top, {}, own)
     assert (settings.modalities, settings.modality_order, settings.class_weights) == ("AV", "aligned", "train")
-    assert len(notes) == 3
-    assert settings_for_own_corpus(settings, {}, own) == (settings, [])
+    assert len(notes) == 4
+    assert notes[0].startswith("Without a label, so in no loss and no score: 1 of 3 utterances of train")
+    assert settings_for_own_corpus(settings, {}, own) == (settings, notes[:1])
     for option, value in (("modalities", "TA"), ("modality_order", "released"), ("class_weights", "released")):
         asked = TrainingSettings(**{"modalities": "AV", option: value})
         with pytest.raises(InputError, match=rf"{option.replace('_', '-')} {value}: not for own conversations: the"):

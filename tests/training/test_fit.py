@@ -12,7 +12,7 @@ from common.evaluation.metrics import scores
 from common.settings import TrainingSettings
 from common.training.fit import Selection, Tally, Trainer
 from common.training.loss import focal_loss
-from tests.small import mean_loss, random_corpus, small_corpus, small_network
+from tests.small import mean_loss, random_corpus, small_corpus, small_network, without_some_labels
 
 
 def follow(patience, epochs):
@@ -102,14 +102,6 @@ def test_a_tally_counts_each_utterance_once(shapes):
     assert confusion.sum() == 17
     tally.reset()
     assert not Tally.read(tally)[0][2].any()
-
-
-def without_some_labels(corpus, share=0.4, seed=3):
-    """Some utterances lose their label, and so does all of the first dialogue of each split."""
-    lost = np.random.default_rng(seed).random(len(corpus.label)) < share
-    for first in (dialogues[0] for dialogues in corpus.splits.values()):
-        lost[corpus.offset[first] : corpus.offset[first + 1]] = True
-    return dataclasses.replace(corpus, label=np.where(lost, -1, corpus.label))
 
 
 def by_hand(network, batches, weight):

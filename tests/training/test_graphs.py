@@ -16,7 +16,7 @@ from common.settings import TrainingSettings
 from common.training import graphs
 from common.training.fit import Trainer
 from common.training.run import train_run
-from tests.small import small_corpus, small_network
+from tests.small import small_corpus, small_network, without_some_labels
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 DROPOUT = {"evidence_dropout": 0.3, "attention_dropout": 0.2, "classifier_dropout": 0.3}
@@ -39,7 +39,9 @@ def corpus():
 @needs_gpu
 @pytest.mark.parametrize("empty_history", ["released", "strict"])
 @pytest.mark.parametrize("positions", [False, True])
-def test_graph_eager_and_cpu_train_alike(corpus, empty_history, positions, capsys):
+@pytest.mark.parametrize("labels", ["all", "some"])
+def test_graph_eager_and_cpu_train_alike(corpus, empty_history, positions, labels, capsys):
+    corpus = corpus if labels == "all" else without_some_labels(corpus)
     settings = {"empty_history": empty_history, "positions": positions}
     kinds = {"graph": ("fixed", "cuda"), "eager": ("exact", "cuda"), "cpu": ("exact", "cpu")}
     trainers = {name: trainer(corpus, *kind, **settings) for name, kind in kinds.items()}
