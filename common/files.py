@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import secrets
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -57,6 +58,17 @@ def atomic(path: str | Path, mode: str = "w") -> Iterator[IO]:
     finally:
         with suppress(OSError):  # it would hide what happened before
             temporary.unlink(missing_ok=True)
+
+
+def require_writable(folder: Path, wanted: str) -> None:
+    """Raises InputError, beginning with `wanted`, where no file could be made in `folder`, which need not exist yet."""
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        where = "the folder" if there.is_dir() else "what should be a folder,"
+        raise InputError(f"{wanted}: {where} {there} cannot be written ({error.strerror}); choose another") from None
 
 
 def sha256(path: str | Path) -> str:

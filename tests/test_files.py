@@ -1,11 +1,13 @@
 import hashlib
 import os
+import re
 import time
+from pathlib import Path
 
 import pytest
 
 from common.errors import InputError
-from common.files import atomic, check_free, locked, read_yaml, sha256
+from common.files import atomic, check_free, locked, read_yaml, require_writable, sha256
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
@@ -29,6 +31,15 @@ def test_nothing_is_to_be_seen_before_the_end(tmp_path):
         assert reader.read() == b"old"  # whoever is reading goes on reading one whole file
     assert path.read_bytes() == b"new"
     assert sha256(path) == hashlib.sha256(b"new").hexdigest()
+
+
+def test_where_nothing_can_be_written_is_known_before(tmp_path):
+    (tmp_path / "file").touch()
+    require_writable(tmp_path / "new" / "folder", "--report x")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nothing"), Path("/proc/self/fd")):
+        with pytest.raises(InputError, match=rf"--report x: .* {re.escape(str(folder.parent))}.* cannot be written"):
+            require_writable(folder, "--report x")
 
 
 @pytest.mark.parametrize("content", ["- a\n- b\n", "a: [1\n", "\xff"])

@@ -31,6 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
     from common.batching.batches import Batches
     from common.commands.checkpoints import prepared
     from common.environment import choose_device
+    from common.files import require_writable
     from common.network.explain import explain
     from common.reporting.analysis import checkpoint_analysis, conversations, turn_name
     from common.reporting.case_figure import case_figure
@@ -48,6 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
         target = arguments.output.with_suffix(ending)
         if target.exists() and not arguments.overwrite:
             raise InputError(f"--output {target}: exists already; choose another name, or --overwrite")
+    require_writable(arguments.output.parent, f"--output {arguments.output}")
     split = next(split for split in SPLITS if dialogue in corpus.splits[split])
     index = corpus.splits[split].index(dialogue)
 
@@ -62,6 +64,7 @@ def run(arguments: argparse.Namespace) -> None:
     about |= {"modalities": settings.modalities_in_use, "routes": settings.routes}
     entry = analysis["turns"][int(corpus.offset[dialogue]) - int(corpus.rows(split)[0]) + turn]
     figure = case_figure(said, turn, entry, analysis["attention"][index], analysis["gate_mean"], about)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     print(f"wrote {' and '.join(short_path(path) for path in save_figure(figure, arguments.output))}")
 
 

@@ -1,7 +1,6 @@
 """What `inference.py` does: evaluates checkpoints, prints their scores, and writes predictions and a report."""
 
 import argparse
-import os
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +18,7 @@ from common.evaluation.calibration import temperature_of, with_temperature
 from common.evaluation.evaluate import evaluate
 from common.evaluation.metrics import scores
 from common.evaluation.predictions import prediction_rows
-from common.files import atomic
+from common.files import atomic, require_writable
 from common.reporting.analysis import ensemble_scores
 from common.reporting.paper import paper_scores
 from common.reporting.tables import (
@@ -94,5 +93,4 @@ def _check_target(path, overwrite):
         raise InputError(f"--predictions {path}: exists already; choose another name, or --overwrite")
     if not path.parent.is_dir():
         raise InputError(f"--predictions {path}: there is no folder {path.parent}; create it, or choose another")
-    if not os.access(path.parent, os.W_OK):
-        raise InputError(f"--predictions {path}: the folder {path.parent} is not writable; choose another")
+    require_writable(path.parent, f"--predictions {path}")

@@ -12,7 +12,7 @@ from common.data.corpus import Corpus
 from common.environment import device_name, versions
 from common.errors import InputError
 from common.evaluation.calibration import temperature_of
-from common.files import atomic
+from common.files import atomic, require_writable
 from common.network.ecerc import ECERC
 from common.network.explain import explain
 from common.release.checkpoint import Checkpoint
@@ -25,12 +25,18 @@ FILE = "report.html"
 
 
 def report_path(folder: Path, overwrite: bool) -> Path:
-    """Where a report in `folder` goes. Raises InputError where one is there already, unless `overwrite`."""
+    """Where a report in `folder` goes.
+
+    Raises InputError where it could not be written after the work, or one is there already, unless `overwrite`.
+    """
     path = folder / FILE
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--report {folder}: found a file; expected a folder, or nothing")
     if path.exists() and not overwrite:
         raise InputError(f"--report {folder}: holds a report already; use another folder, or --overwrite")
+    if path.is_dir():
+        raise InputError(f"--report {folder}: {FILE} is a folder there; use another one")
+    require_writable(folder, f"--report {folder}")
     return path
 
 

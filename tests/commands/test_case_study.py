@@ -93,6 +93,7 @@ def test_wrong_words_and_files_that_exist(called, tmp_path):
 
     assert "--dialogue 99: not in MELD, which has 0 to 7" in refused("--dialogue", 99, "--utterance", 1)
     assert "--utterance 19: the dialogue has 1 to" in refused("--dialogue", 0, "--utterance", 19)
+    assert "cannot be written" in called("--dialogue", 0, "--utterance", 2, "--output", "/proc/case")[0]
     assert called("--dialogue", 0, "--utterance", 2, "--output", tmp_path / "case") == ("", 0)
     assert {path.name for path in tmp_path.iterdir()} == {"case.png", "case.svg"}
     assert "exists already" in refused("--dialogue", 0, "--utterance", 2)

@@ -137,6 +137,15 @@ def test_the_report_has_the_scores_of_the_run(project, ran, run, refused, tmp_pa
     assert "holds a report already" in refused(project / "MELD", *words)
     (tmp_path / "file").touch()
     assert "found a file" in refused(project / "MELD", *words[:-1], tmp_path / "file")
+    (tmp_path / "odd" / "report.html").mkdir(parents=True)
+    early = ["inference.py", "--checkpoints", "none.pkl"]  # nothing is read before
+    for option, where, what in (
+        ("--report", tmp_path / "file" / "below", "cannot be written"),
+        ("--report", "/proc/page", "cannot be written"),
+        ("--report", tmp_path / "odd", "report.html is a folder there"),
+        ("--predictions", "/proc/p.csv", "cannot be written"),
+    ):
+        assert what in refused(project / "MELD", *early, option, where, "--overwrite")
 
 
 def test_a_reader_that_has_seen_enough(project, run):
