@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from common.data.text import repaired
 from common.errors import InputError
 from common.files import HEAD, mistaken_for
 
-_OTHERS = {b"PK": "an Excel workbook or a zip archive", b"\xd0\xcf": "an Excel workbook", b"\x1f\x8b": "a gzip file"}
+_OTHERS = {b"PK": "an Excel workbook or a zip archive", b"\xd0\xcf": "an Excel workbook"}
 _EXCEL = "in Excel, save it as 'CSV UTF-8'"
 
 
@@ -29,7 +30,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     try:
         for row in reader:
             if row:
-                rows.append([cell.strip() for cell in row])
+                rows.append([repaired(cell).strip() for cell in row])
                 lines.append(line)
             line = reader.line_num + 1
     except csv.Error as error:

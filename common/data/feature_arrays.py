@@ -11,8 +11,6 @@ from common.files import HEAD, mistaken_for
 _OTHERS = {  # how files begin that are taken for .npy files
     b"PK": "a zip archive, such as a .npz or PyTorch file; save the array in it alone, with np.save",
     b"\x80": "a pickle; save the array in it alone, with np.save",
-    b"\x1f\x8b": "a gzip file; unpack it",
-    b"\x89HDF": "an HDF5 file; save the array in it alone, with np.save",
 }
 
 
@@ -42,7 +40,7 @@ def _array(path, count, of):
             head = file.read(HEAD)
         if not head.startswith(b"\x93NUMPY"):
             found = next((what for mark, what in _OTHERS.items() if head.startswith(mark)), "another kind of file")
-            raise InputError(f"{path}: found {mistaken_for(head) or found}; {expected}")
+            raise InputError(f"{path}: found {mistaken_for(head, text=True) or found}; {expected}")
         values = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header cannot ask for more than is there
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; {expected}") from None

@@ -43,6 +43,12 @@ def test_lines_are_those_of_the_file(read):
     assert table.a.tolist() == ["x\r\ny", "z", "v", "w"]
 
 
+def test_characters_of_windows_that_were_read_as_latin_1(read):
+    """MELD's sentences have them, in more than one copy that goes round."""
+    table = read("a,b\nI\x92m caf\xe9\x85,\x93Oh\x94 \x97\n".encode())
+    assert table.to_numpy().tolist() == [["I’m café…", "“Oh” —"]]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -66,7 +72,7 @@ def test_lines_are_those_of_the_file(read):
         ("a,b\n1,2\n".encode("utf-16-le"), "found UTF-16 without its mark; expected UTF-8; convert it: `iconv"),
         (b"\x93NUMPY\x01\0v\0{'descr'", "found no text; expected a CSV file"),
         (b"PK\x03\x04xl", "found an Excel workbook or a zip archive; expected a CSV file .*save it as 'CSV UTF-8'"),
-        (b"\x1f\x8b\x08", "found a gzip file"),
+        (b"\x1f\x8b\x08", r"found a file packed by gzip \(`gzip -dc FILE > NEW` unpacks it\)"),
         (b"<!DOCTYPE html><title>Log in</title>", r"found a web page \('Log in'\)"),
         (b"version https://git-lfs.github.com/spec/v1\n", "found a Git LFS pointer"),
     ],

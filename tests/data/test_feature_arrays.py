@@ -65,7 +65,7 @@ def archive():
         (npy(VALUES)[:-1], r"not readable as .npy, damaged or incomplete \("),
         (npy(VALUES)[:20], "not readable as .npy, damaged or incomplete"),
         (npy(VALUES).replace(b"(6, 2), }      ", b"(6, 9999999), }"), "damaged or incomplete"),
-        (b"1.0,2.0\n", "found another kind of file; expected a .npy file with numbers"),
+        (b"1.0,2.0\n", r"found a text \('1.0,2.0'\); expected a .npy file with numbers"),
         (b"\x80\x05K\x01.", "found a pickle; save the array in it alone, with np.save; expected"),
         (archive(), "found a zip archive, such as a .npz or PyTorch file; save the array in it alone"),
         (b"", "found an empty file"),
