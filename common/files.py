@@ -71,6 +71,22 @@ def require_writable(folder: Path, wanted: str) -> None:
         raise InputError(f"{wanted}: {where} {there} cannot be written ({error.strerror}); choose another") from None
 
 
+@contextmanager
+def folder_for(path: str | Path, new: bool = False) -> Iterator[None]:
+    """Make the folder `path`, and those above it; at the end those that were made go again if nothing came into them.
+
+    `new`: raise FileExistsError where it exists.
+    """
+    made = [folder for folder in (Path(path), *Path(path).parents) if not folder.exists()]
+    Path(path).mkdir(parents=True, exist_ok=not new)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # they hold something
+            for folder in made:
+                folder.rmdir()
+
+
 def sha256(path: str | Path) -> str:
     """SHA-256 of a file, as a hexadecimal string."""
     with open(path, "rb") as file:

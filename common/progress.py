@@ -1,12 +1,14 @@
 """How far a task is, on standard error: a bar on a terminal; elsewhere, as in a log file, a line now and then."""
 
 import sys
+import threading
 import time
 from contextlib import suppress
 from typing import Any
 
 from tqdm import tqdm
 
+tqdm.set_lock(threading.RLock())  # its own is for several processes; one that is killed leaves a part of it behind
 EVERY = 30.0  # seconds between two lines of a task, but for its first and last
 
 
@@ -31,23 +33,16 @@ class Progress:
         self._title, self._total, self._unit, self._done, self._note = title, total, unit, done, ""
         self._shown, self._due, self._said = shown and sys.stderr is not None, 0.0, ""
         self.on_terminal = self._shown and sys.stderr.isatty()
-        words: dict[str, Any] = {"bar_format": layout} if layout else {}
-        self._bar = tqdm(
-            total=total,
-            initial=done,
-            desc=title,
-            unit=unit,
-            position=position,
-            dynamic_ncols=True,
-            disable=not self.on_terminal,
-            **words,
-        )
-
-    def update(self, note: str = "", steps: int = 1) -> None:
-        """So many steps more are done; `note`: what to say of it."""
-        self._done, self._note = self._done + steps, note
         if self.on_terminal:
-            self._bar.set_postfix_str(note, refresh=not steps)
+            words: dict[str, Any] = {"bar_format": layout} if layout else {}
+            words |= {"initial": done, "position": position, "dynamic_ncols": True}
+            self._bar = tqdm(total=total, desc=title, unit=unit, **words)
+
+    def update(self, note: str | None = None, steps: int = 1) -> None:
+        """So many steps more are done; `note`: what to say of it, unless that is still the same."""
+        self._done, self._note = self._done + steps, self._note if note is None else note
+        if self.on_terminal:
+            self._bar.set_postfix_str(self._note, refresh=not steps)
             self._bar.update(steps)
         elif time.monotonic() >= self._due:
             self._due = time.monotonic() + EVERY
@@ -63,9 +58,10 @@ class Progress:
 
     def close(self) -> None:
         """Nothing more is to come."""
-        if not self.on_terminal and self._done:
+        if self.on_terminal:
+            self._bar.close()
+        elif self._done:
             self._line()
-        self._bar.close()
 
     def _line(self):
         line = f"{self._title}: {self._done}/{self._total} {self._unit}s{f', {self._note}' if self._note else ''}"

@@ -11,7 +11,7 @@ from common.errors import InputError
 from common.experiments.variants import TABLES
 from common.settings import DATASET_NAMES, DEFAULT_DATA
 
-BACKENDS = ("loky", "dask")
+BACKENDS = ("processes", "dask")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="runs at a time (default: as cores and memory allow, or one per GPU)",
     )
     train.add_argument(
-        "--backend", choices=BACKENDS, default="loky", help="processes here, or a cluster (default: loky)"
+        "--backend", choices=BACKENDS, default=BACKENDS[0], help="processes here, or a cluster (default: processes)"
     )
     train.add_argument("--scheduler", metavar="ADDRESS", help="of Dask, such as tcp://10.0.0.1:8786")
     train.set_defaults(command=_run)
@@ -102,11 +102,11 @@ def _run(arguments):
     from common.experiments.report import write_about
     from common.experiments.sweep import remove_parts
     from common.experiments.workers import train_all
-    from common.files import locked
+    from common.files import folder_for, locked
 
     output = arguments.output.resolve()
-    output.mkdir(parents=True, exist_ok=True)
-    with locked(output / ".lock", f"--output {arguments.output}: another sweep writes to it; wait, or use another"):
+    taken = f"--output {arguments.output}: another sweep writes to it; wait, or use another"
+    with folder_for(output), locked(output / ".lock", taken):
         remove_parts(output)
         runs, finished, data, jobs, about = _chosen(arguments)
         write_about(output, about)
@@ -123,12 +123,16 @@ def _run(arguments):
                 jobs=jobs,
                 scheduler=arguments.scheduler,
             )
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt("finished runs are kept; the same command resumes") from None
+        except KeyboardInterrupt as stop:
+            stop.args = ("finished runs are kept; the same command resumes",)
+            raise
         finally:
             remove_parts(output)
         if problems:
-            raise InputError(f"{len(problems)} of {len(runs)} runs could not be done; the first: {problems[0]}")
+            raise InputError(
+                f"{len(problems)} of {len(runs)} runs could not be done, the others are kept; the same command tries "
+                f"again; the first: {problems[0]}"
+            )
         print(f"All {len(runs)} runs are finished; next: python -m common experiments report {arguments.output}")
 
 

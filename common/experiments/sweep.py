@@ -1,7 +1,7 @@
 """A sweep: every (dataset, variant, seed) that some tables need, trained once, each into a folder of its own.
 
-`DIR/<dataset>/<variant>/seed_<seed>` is a run's folder. It is written under another name beside it, and renamed when it
-is complete: a run's folder is finished, whatever happened.
+`DIR/<dataset>/<variant>/seed_<seed>` is a run's folder. It is written under another name beside it, which belongs to
+one process, and renamed by it when it is complete: a run's folder is finished, whatever happened.
 """
 
 import os
@@ -9,6 +9,7 @@ import runpy
 import secrets
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,11 +19,11 @@ import torch
 
 from common.data.load import load_corpus
 from common.environment import allow_tf32, choose_device, keep_memory
-from common.errors import InputError
+from common.errors import InputError, is_want_of_memory
 from common.experiments.variants import TABLES, variant_hyperparameters
 from common.files import read_yaml
 from common.settings import TrainingSettings, build, words
-from common.training.folder import HISTORY, SETTINGS, origin_of
+from common.training.folder import HISTORY, PREDICTIONS, RESULTS, SETTINGS, checkpoint_name, origin_of
 from common.training.run import train_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,10 +85,14 @@ def planned(
 
 
 def check_finished(run: Run, output: Path, data: Data) -> bool:
-    """Whether `run` is finished in `output`. Raises InputError where it was made with other settings or data."""
+    """Whether `run` is finished in `output`. Raises InputError where it was made with other settings or data, and where
+    something of it is missing.
+    """
     folder = output / run.name
     if not folder.exists():
         return False
+    if missing := _missing(folder):
+        raise InputError(f"{folder}: {', '.join(missing)} missing; restore it, or remove the folder to train it again")
     content = read_yaml(folder / SETTINGS)
     trained, sha256 = content.get("hyperparameters") or {}, (content.get("data") or {}).get("sha256")
     for key, value in asdict(run.settings).items():
@@ -109,10 +114,11 @@ def check_finished(run: Run, output: Path, data: Data) -> bool:
 def train_one(run: Run, output: Path, data: Data, device: str, turn: int) -> str | None:
     """Train `run` into its folder in `output`; returns None, or in one line why it could not be done.
 
-    `device` as in the scripts; on several GPUs runs go to one after the other, as their `turn` says.
+    `device` as in the scripts; on several GPUs runs go to one after the other, as their `turn` says. An error that
+    nobody foresaw is raised, as a RuntimeError that names the run: the process may not be fit for another run.
     """
     folder = output / run.name
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.{secrets.token_hex(4)}{PART}")
+    part = folder.with_name(f".{folder.name}.{os.getpid()}.{secrets.token_hex(4)}{PART}")  # nobody else's
     try:
         corpus = _corpus(run.dataset, data.folder, data.synthetic, run.settings.labels)
         if corpus.sources != data.sha256[run.dataset]:
@@ -122,25 +128,34 @@ def train_one(run: Run, output: Path, data: Data, device: str, turn: int) -> str
             chosen = torch.device("cuda", turn % torch.cuda.device_count())
         allow_tf32(run.settings.precision)
         part.parent.mkdir(parents=True, exist_ok=True)
-        _, failures = train_run(
-            corpus,
-            run.settings,
-            chosen,
-            part,
-            origin=origin_of(data.folder, data.synthetic),
-            resumable=False,
-            progress=False,
-        )
-        if failures:
-            raise InputError(failures[0])
+        origin = origin_of(data.folder, data.synthetic)
+        _, problems = train_run(corpus, run.settings, chosen, part, origin=origin, resumable=False, progress=False)
+        problems += [f"{name} was not written" for name in _missing(part)]
+        if problems:
+            raise InputError(problems[0])
         os.replace(part, folder)
     except (InputError, OSError) as error:
         if folder.exists():  # another worker, taken for dead, was faster
             return None
         return f"{run.name}: {error}"
+    except Exception as error:
+        raise RuntimeError(in_one_line(run, error)) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return None
+
+
+def in_one_line(run: Run, error: BaseException) -> str:
+    """What happened to `run`, in one line."""
+    if is_want_of_memory(error):
+        return f"{run.name}: not enough memory; run this again, with fewer at a time: --jobs"
+    return f"{run.name}: {type(error).__name__}: {' '.join(str(error).split())[:500]}"
+
+
+def _missing(folder):
+    """Files that a finished run has, and `folder` lacks."""
+    names = (SETTINGS, HISTORY, PREDICTIONS, RESULTS, checkpoint_name(0))
+    return [name for name in names if not (folder / name).is_file()]
 
 
 @lru_cache(maxsize=2)
@@ -153,7 +168,11 @@ def _corpus(dataset, folder, synthetic, labels):
 def remove_parts(output: Path) -> None:
     """Remove what interrupted runs left in `output`. To be called only while no sweep writes to it."""
     for part in output.glob(f"*/*/.*{PART}"):
-        shutil.rmtree(part, ignore_errors=True)
+        # first out of the way of a worker that may not have ended yet, which then cannot make a run of what is left
+        gone = part.with_name(f".gone.{secrets.token_hex(4)}{PART}")
+        with suppress(OSError):
+            os.replace(part, gone)
+            shutil.rmtree(gone, ignore_errors=True)
 
 
 def seconds_taken(folder: Path) -> tuple[int, float]:
@@ -172,7 +191,7 @@ def seconds_left(finished: Sequence[Run], pending: Sequence[Run], output: Path, 
     under way, times all epochs it may have. None where nothing is known of some dataset.
     """
     under_way = {}
-    for part in output.glob(f"*/*/.*{PART}"):
+    for part in output.glob(f"*/*/.seed_*{PART}"):
         name = f"{part.parent.parent.name}/{part.parent.name}/{part.name[1:].split('.')[0]}"
         under_way[name] = seconds_taken(part)
     left = 0.0

@@ -1,20 +1,22 @@
-"""Runs of a sweep on workers: processes of this machine, or a Dask cluster. joblib does the work."""
+"""Runs of a sweep on workers: processes of this machine, or a Dask cluster."""
 
 import importlib.util
+import queue
 import threading
-from collections.abc import Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import joblib
 import torch
-from joblib.externals.loky.process_executor import TerminatedWorkerError
-from tqdm import tqdm
 
 from common.environment import choose_device, memory
 from common.errors import InputError
-from common.experiments.sweep import PART, Data, Run, seconds_left, seconds_taken, train_one
+from common.experiments.process import Killed, WorkerProcess
+from common.experiments.sweep import PART, Data, Run, in_one_line, seconds_left, seconds_taken, train_one
+from common.progress import Progress
 
 GIB = 6  # of memory that a run on a CPU may come to take, see docs/sweeps.md
 
@@ -39,46 +41,91 @@ def train_all(
     jobs: int,
     scheduler: str | None,
 ) -> list[str]:
-    """Train all `pending` runs; returns a line for each that could not be done.
+    """Train all `pending` runs; returns a line for each that could not be done, whatever the reason.
 
-    `backend`: "loky", `jobs` processes here; "dask", the workers of the `scheduler` at an address. Raises InputError
-    where the backend cannot be had, or workers die.
+    `backend`: "processes", `jobs` of them here; "dask", the workers of the `scheduler` at an address. When this ends,
+    or its process does, so do the processes here. Raises InputError where the backend cannot be had.
     """
-    tasks = (joblib.delayed(train_one)(run, output, data, device, turn) for turn, run in enumerate(pending))
+    tasks = [(run, output, data, device, turn) for turn, run in enumerate(pending)]
+    if backend == "dask":
+        with _cluster(scheduler) as client:
+            return _problems(_on_dask(tasks, client), pending, finished, output, sum(client.nthreads().values()))
+    return _problems(_here(tasks, jobs), pending, finished, output, jobs)
+
+
+def _problems(ends, pending, finished, output, jobs):
+    """What went wrong, a line each; shows how far all is. `ends`: what each run ends with."""
     problems = []
-    threads = max((run.settings.threads for run in pending), default=1)
-    with _workers(backend, scheduler, threads) as on_cluster:
-        jobs = jobs if backend == "loky" else on_cluster
-        parallel = joblib.Parallel(
-            jobs, batch_size=1, pre_dispatch=jobs if backend == "loky" else "all", return_as="generator_unordered"
-        )
-        with _display(pending, finished, output, jobs) as bar:
-            try:
-                for problem in parallel(tasks):
-                    if problem:
-                        problems.append(problem)
-                        bar.write(problem)
-                    bar.update()
-            except TerminatedWorkerError:
-                raise InputError(
-                    "a worker was killed, perhaps for want of memory; finished runs are kept: run this again, with "
-                    "fewer at a time",
-                    ["jobs"],
-                ) from None
-            except ModuleNotFoundError as error:
-                raise InputError(
-                    f"workers do not find {error.name}; start them with PYTHONPATH set to this repository"
-                ) from None
+    with closing(ends), _display(pending, finished, output, jobs) as bar:
+        for problem in ends:
+            if problem:
+                problems.append(problem)
+                bar.write(problem)
+            bar.update()
     return problems
 
 
+def _here(tasks: Sequence[tuple], jobs: int) -> Iterator[str | None]:
+    """What each task ends with, `jobs` at a time, each in a process that takes one after the other.
+
+    A process that was killed, or ran into something that nobody foresaw, is replaced by a new one; the others go on.
+    """
+    threads = max((run.settings.threads for run, *_ in tasks), default=1)
+    waiting, ended, stopping = deque(tasks), queue.SimpleQueue[str | None](), threading.Event()
+    processes: list[WorkerProcess | None] = [None] * min(jobs, len(tasks))
+
+    def work(index):
+        while waiting and not stopping.is_set():
+            try:
+                task = waiting.popleft()
+            except IndexError:  # another one was faster
+                return
+            process = processes[index] = processes[index] or WorkerProcess(threads)
+            try:
+                ended.put(process.do(train_one, *task))
+            except Exception as error:
+                ended.put(_in_words(task[0], error))
+                process.kill()
+                processes[index] = None
+
+    crew = [threading.Thread(target=work, args=(index,)) for index in range(len(processes))]
+    try:
+        for thread in crew:
+            thread.start()
+        for _ in tasks:
+            yield ended.get()
+    finally:
+        stopping.set()
+        for process in processes:
+            if process:
+                process.kill()
+        for thread in crew:
+            thread.join()
+
+
+def _in_words(run, error):
+    if isinstance(error, Killed) or type(error).__name__ == "KilledWorker":  # the latter is Dask's
+        how = f" ({error})" if isinstance(error, Killed) else ""
+        advice = "perhaps for want of memory; run this again, with fewer at a time: --jobs"
+        return f"{run.name}: its process was killed{how}, {advice}"
+    return str(error) if type(error) is RuntimeError else in_one_line(run, error)
+
+
+def _on_dask(tasks, client):
+    """What each task ends with on the workers of a Dask cluster."""
+    from distributed import as_completed
+
+    runs = {client.submit(train_one, *task, pure=False): task[0] for task in tasks}
+    for future in as_completed(list(runs)):
+        error = future.exception()
+        if isinstance(error, ModuleNotFoundError):
+            raise InputError(f"workers do not find {error.name}; start them with PYTHONPATH set to this repository")
+        yield _in_words(runs[future], error) if error else future.result()
+
+
 @contextmanager
-def _workers(backend, scheduler, threads):
-    """joblib set up for `backend`; gives how many runs go at a time on Dask."""
-    if backend == "loky":
-        with joblib.parallel_config("loky", inner_max_num_threads=threads):
-            yield 0
-        return
+def _cluster(scheduler):
+    """The client of a Dask cluster that can do the work."""
     try:
         from distributed import Client
     except ImportError:
@@ -95,32 +142,24 @@ def _workers(backend, scheduler, threads):
                 f"{scheduler}: the scheduler does not find common; start it with PYTHONPATH set to this repository",
                 ["scheduler"],
             )
-        count = sum(client.nthreads().values())
-        if not count:
+        if not client.nthreads():
             raise InputError(
                 f"{scheduler}: the scheduler has no workers; start some: dask worker {scheduler}", ["scheduler"]
             )
-        with joblib.parallel_config("dask", wait_for_workers_timeout=60):
-            yield count
+        yield client
 
 
 @contextmanager
 def _display(pending, finished, output, jobs):
-    """A bar over all runs that says what is under way and what time may be left."""
-    ended = threading.Event()
-    bar = tqdm(
-        total=len(pending) + len(finished),
-        initial=len(finished),
-        desc="runs",
-        dynamic_ncols=True,
-        bar_format="{desc} {n_fmt}/{total_fmt} |{bar:12}| {elapsed}{postfix}",
-    )
+    """The progress of all runs, with what is under way and what time may be left."""
+    ended, layout = threading.Event(), "{desc} {n_fmt}/{total_fmt} |{bar:12}| {elapsed}{postfix}"
+    bar = Progress("sweep", len(pending) + len(finished), "run", done=len(finished), layout=layout)
 
     def watch():
-        while not ended.wait(1 if not bar.disable and bar.fp.isatty() else 30):
+        while not ended.wait(1 if bar.on_terminal else 30):
             done = [run for run in pending if (output / run.name).exists()]
             left = seconds_left([*finished, *done], [run for run in pending if run not in done], output, jobs)
-            bar.set_postfix_str(f"{_under_way(output)}; {in_words(left)} left", refresh=True)
+            bar.update(f"{_under_way(output)}; {in_words(left)} left", steps=0)
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
@@ -129,12 +168,12 @@ def _display(pending, finished, output, jobs):
     finally:
         ended.set()
         watcher.join()
-        bar.set_postfix_str("")
+        bar.update("", steps=0)
         bar.close()
 
 
 def _under_way(output):
-    parts = sorted(output.glob(f"*/*/.*{PART}"))
+    parts = sorted(output.glob(f"*/*/.seed_*{PART}"))
     return ", ".join(
         f"{part.parent.parent.name}/{part.parent.name}/{part.name[1:].split('.')[0]} epoch {seconds_taken(part)[0]}"
         for part in parts

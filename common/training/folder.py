@@ -4,7 +4,7 @@ import io
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from common.errors import InputError
-from common.files import atomic, check_free, locked, read_yaml
+from common.files import atomic, check_free, folder_for, locked, read_yaml
 from common.settings import TrainingSettings, build
 
 SETTINGS, HISTORY, RESULTS, PREDICTIONS = "settings.yaml", "history.csv", "results.csv", "predictions.csv"
@@ -66,18 +66,11 @@ class RunFolder:
 
         Raises InputError where another training writes into it.
         """
-        made = [path for path in (self.path, *self.path.parents) if not path.exists()]
-        self.path.mkdir(parents=True, exist_ok=self._existed)  # a new folder belongs to one run only
-        try:
-            with locked(self.path / LOCK, self._taken):
-                self._check()
-                for file in self.path.glob(".*.part"):  # of writers that were killed
-                    file.unlink(missing_ok=True)
-                yield
-        finally:
-            with suppress(OSError):  # they hold something
-                for path in made:
-                    path.rmdir()
+        with folder_for(self.path, new=not self._existed), locked(self.path / LOCK, self._taken):
+            self._check()  # a new folder belongs to one run only
+            for file in self.path.glob(".*.part"):  # of writers that were killed
+                file.unlink(missing_ok=True)
+            yield
 
     def begin(self, content: dict, initial_weights: Callable[[Path], None] | None = None) -> None:
         """Put a new run into the folder: its settings.yaml, after the weights that it starts from, written by

@@ -51,7 +51,7 @@ SMALLER = {  # what makes the others quick
     "sweep-data --dialogues": "sweep-data --dataset MELD --dialogues",
     "--tables 2 3 7 --seeds 1 2 --epochs 3": "--datasets MELD --tables 7 --seeds 1 --epochs 1 --jobs 1",
 }
-OF_OTHER_PROGRAMS = {"--help", "--nworkers", "--nthreads", "--check", "--gres", "--kills"}
+OF_OTHER_PROGRAMS = {"--help", "--nworkers", "--nthreads", "--check", "--gres", "--times"}
 
 BLOCKS = [
     (name, block)

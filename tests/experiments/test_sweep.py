@@ -1,6 +1,4 @@
-import os
 import shutil
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -20,8 +18,9 @@ from common.experiments.sweep import Data, check_finished, planned, seconds_left
 from common.settings import TrainingSettings, build
 from common.training.run import train_run
 from tests.experiments.conftest import ROOT, RUNS, command, outcome
+from tests.faults.sweeps import wait_for_the_end_of
 
-FILES = [".lock", "ECERC_MODEL.pkl", "history.csv", "predictions.csv", "results.csv", "settings.yaml"]
+FILES = ["ECERC_MODEL.pkl", "history.csv", "predictions.csv", "results.csv", "settings.yaml"]
 
 
 def option(small, name):
@@ -86,8 +85,8 @@ def test_a_run_is_that_of_the_script_to_the_last_digit(quiet, small, tmp_path):
 
 
 def test_killed_and_run_again(quiet, small, tmp_path, experiments, capsys):
-    """SIGKILL to all processes while the third run is under way, after which nothing half-written has a run's name; the
-    same command again finishes the rest, and leaves alone what was finished.
+    """SIGKILL while the third run is under way ends all processes, and nothing half-written has a run's name; the same
+    command again finishes the rest, and leaves alone what was finished.
     """
     sweep = tmp_path / "sweep"
     words = command("run", "--output", sweep, *small, "--jobs", 2)
@@ -95,8 +94,9 @@ def test_killed_and_run_again(quiet, small, tmp_path, experiments, capsys):
     while len(list(sweep.glob("*/*/seed_*"))) < 2 or not list(sweep.glob("*/*/.seed_*/history.csv")):
         assert process.poll() is None
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
+    wait_for_the_end_of(process.pid)
     done = sorted(sweep.glob("*/*/seed_*"))
     assert 2 <= len(done) < 4
     assert list(sweep.glob("*/*/.seed_*"))
@@ -154,6 +154,52 @@ def test_a_run_that_fails_leaves_nothing(small, tmp_path, monkeypatch):
     (run,) = planned(["MELD"], ["3"], [1], 10)
     assert train_one(run, tmp_path, data_of(small), "cpu", 0) == "MELD/full/seed_1: the loss is not finite in epoch 1"
     assert not list((tmp_path / "MELD" / "full").iterdir())
+
+
+def test_a_run_gets_its_name_only_if_it_is_complete(small, tmp_path, monkeypatch):
+    """Whatever is missing: another process may have removed it."""
+    train = sweeping.train_run
+
+    def losing(corpus, settings, device, output, **options):
+        trained = train(corpus, settings, device, output, **options)
+        (output / name).unlink()
+        return trained
+
+    monkeypatch.setattr(sweeping, "train_run", losing)
+    (run,) = planned(["MELD"], ["3"], [1], 1)
+    data = data_of(small)
+    for name in FILES:
+        assert train_one(run, tmp_path, data, "cpu", 0) == f"MELD/full/seed_1: {name} was not written"
+        assert not list((tmp_path / "MELD" / "full").iterdir())
+    (tmp_path / run.name).mkdir()
+    with pytest.raises(InputError, match=r"seed_1: settings.yaml, .*ECERC_MODEL.pkl missing; restore it, or remove"):
+        check_finished(run, tmp_path, data)
+
+
+def test_what_nobody_foresaw_is_named(small, tmp_path, monkeypatch):
+    (run,) = planned(["MELD"], ["3"], [1], 10)
+    for error, words in (
+        (RuntimeError("CUDA error:\n an illegal access"), "RuntimeError: CUDA error: an illegal access"),
+        (MemoryError(), "not enough memory; run this again, with fewer at a time: --jobs"),
+    ):
+        monkeypatch.setattr(sweeping, "train_run", lambda *args, error=error, **options: (_ for _ in ()).throw(error))
+        with pytest.raises(RuntimeError) as raised:
+            train_one(run, tmp_path, data_of(small), "cpu", 0)
+        assert str(raised.value) == f"MELD/full/seed_1: {words}"
+
+
+def test_what_is_left_is_out_of_the_way_before_it_is_removed(tmp_path, monkeypatch):
+    """So that a worker that has not ended yet makes no run of it."""
+    part, seen = tmp_path / "MELD" / "full" / f".seed_1.77.ab{sweeping.PART}", []
+    part.mkdir(parents=True)
+    monkeypatch.setattr(sweeping.shutil, "rmtree", lambda path, **options: seen.append((path.exists(), part.exists())))
+    sweeping.remove_parts(tmp_path)
+    assert seen == [(True, False)]
+
+
+def test_a_refused_sweep_leaves_no_folder(refused, tmp_path):
+    assert "missing" in refused("run", "--output", tmp_path / "new" / "sweep", "--data-dir", tmp_path)
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_time_left(tmp_path):

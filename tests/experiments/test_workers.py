@@ -11,7 +11,7 @@ import distributed
 import pytest
 
 from common.experiments import workers
-from tests.experiments.conftest import ROOT, command, outcome
+from tests.experiments.conftest import ROOT, outcome
 
 
 @pytest.fixture
@@ -44,22 +44,6 @@ def test_dask_with_a_worker_killed_in_the_middle(quiet, small, cluster, experime
     assert "All 4 runs are finished" in printed
     assert not list(sweep.glob("*/*/.seed_*"))
     assert outcome(sweep) == outcome(quiet)
-
-
-def test_a_killed_process_of_this_machine_is_named(small, tmp_path):
-    sweep = tmp_path / "sweep"
-    process = subprocess.Popen(
-        command("run", "--output", sweep, *small, "--jobs", 2), cwd=ROOT, stderr=subprocess.PIPE, text=True
-    )
-    while not (parts := list(sweep.glob("*/*/.seed_*/history.csv"))):
-        assert process.poll() is None
-        time.sleep(0.01)
-    os.kill(int(parts[0].parent.name.split(".")[2]), signal.SIGKILL)
-    _, error = process.communicate(timeout=120)
-    assert process.returncode == 2
-    assert "error: a worker was killed, perhaps for want of memory" in error
-    assert "Traceback" not in error
-    assert not list(sweep.glob("*/*/.seed_*"))
 
 
 @pytest.mark.parametrize(("gib", "threads", "jobs"), [(64, 1, 8), (64, 3, 2), (20, 1, 3), (2, 1, 1), (math.inf, 9, 1)])

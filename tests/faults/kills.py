@@ -25,14 +25,14 @@ def train(folder, resume, threads):
     train_run(corpus, SETTINGS, torch.device("cpu"), folder, overwrite=not resume, resume=resume, progress=False)
 
 
-def outcome(folder, seeds=SETTINGS.seeds):
-    """All that a run's folder says of its finished `seeds`, but for times and file formats."""
+def outcome(folder, seeds=SETTINGS.seeds, every=SETTINGS.seeds):
+    """All that a run's folder says of its finished `seeds`, of those that it has, but for times and file formats."""
     found = {}
     for name in ("results.csv", "predictions.csv", "history.csv"):
         rows = pd.read_csv(folder / name, dtype=str).drop(columns="seconds", errors="ignore")
         found[name] = rows[rows.seed.astype(int).isin(seeds)].values.tolist()
     for seed in seeds:
-        index = SETTINGS.seeds.index(seed)
+        index = every.index(seed)
         path = folder / ("ECERC_MODEL.pkl" if index == 0 else f"ECERC_MODEL_{index + 1}.pkl")
         found[seed] = {name: tensor.tolist() for name, tensor in torch.load(path, weights_only=True).items()}
     return found

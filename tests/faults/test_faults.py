@@ -13,6 +13,7 @@ from common.data import meld
 from common.data.load import load_corpus
 from common.training.run import train_run
 from tests.faults.kills import SETTINGS, kill_again_and_again, outcome
+from tests.faults.loop import train_again_and_again
 from tests.small import small_corpus
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,10 +40,16 @@ def disk(tmp_path):
 
 
 def test_killed_again_and_again(tmp_path):
-    """A few kills; `python -m tests.faults` makes as many as one likes."""
+    """A few kills; `python -m tests.faults trainings` makes as many as one likes."""
     counts = kill_again_and_again(5, tmp_path, random.Random(1))
     assert counts["kills"] == 5
     assert counts["runs"] >= 1
+
+
+def test_many_seeds_side_by_side(tmp_path):
+    """Once; `python -m tests.faults loop` does it again and again."""
+    counts = train_again_and_again(1, tmp_path, seeds=6)
+    assert counts["history.csv"] == 24
 
 
 def test_a_full_disk_loses_nothing(disk, tmp_path):

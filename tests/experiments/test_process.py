@@ -1,0 +1,95 @@
+"""Processes that work for this one: what one of them meets concerns its task only, and they end with this one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from common.experiments import workers
+from common.experiments.process import Killed, WorkerProcess
+from tests.experiments import light
+from tests.experiments.conftest import ROOT
+
+STARTER = """
+import sys, threading, time
+from common.experiments.process import WorkerProcess
+from tests.experiments.light import wait_for
+
+def main():
+    for path in sys.argv[1:]:
+        threading.Thread(target=WorkerProcess(1).do, args=(wait_for, path), daemon=True).start()
+    time.sleep(60)
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_what_a_task_meets_costs_that_task_only(monkeypatch, jobs):
+    monkeypatch.setattr(workers, "train_one", light.end_as_named)
+    names = ["good", "killed", "mistake", "memory", "left", "refused", "good too"]
+    ends = list(workers._here([(light.run_called(name),) for name in names], jobs))
+    assert len(ends) == len(names)
+    advice = "perhaps for want of memory; run this again, with fewer at a time: --jobs"
+    assert {end for end in ends if end} == {
+        f"killed: its process was killed (SIGKILL), {advice}",
+        f"left: its process was killed (exit status 3), {advice}",
+        "mistake: ValueError: a mistake of ours",
+        "memory: not enough memory; run this again, with fewer at a time: --jobs",
+        "refused: for a reason",
+    }
+
+
+def test_stopping_ends_the_processes(monkeypatch, tmp_path):
+    monkeypatch.setattr(workers, "train_one", light.wait_for_of_run)
+    runs = [light.run_called(str(tmp_path / name)) for name in "ab"]
+    ends = workers._here([(run,) for run in [*runs, light.run_called("good")]], 3)
+    assert next(ends) is None  # of the one that does not wait
+    pids = [pid_in(run.name) for run in runs]
+    ends.close()
+    assert not any(map(alive, pids))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_processes_end_with_the_one_that_started_them(tmp_path, number):
+    (tmp_path / "starter.py").write_text(STARTER)
+    words = [sys.executable, tmp_path / "starter.py", tmp_path / "a", tmp_path / "b"]
+    starter = subprocess.Popen(words, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    pids = [pid_in(tmp_path / name) for name in "ab"]
+    assert all(map(alive, pids))
+    starter.send_signal(number)
+    starter.wait()
+    deadline = time.monotonic() + 20
+    while any(map(alive, pids)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_process_that_has_ended_does_nothing_more():
+    process = WorkerProcess(1)
+    process.kill()
+    with pytest.raises(Killed, match="SIGKILL"):
+        process.do(print)
+
+
+def pid_in(path):
+    """The number that a task has written into a file."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return int(open(path).read())
+        except (OSError, ValueError):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
