@@ -160,6 +160,6 @@ def test_a_new_user_who_gets_every_step_wrong_once(project, run, refused, tmp_pa
     assert status == 2
     says(
         printed.err,
-        f"{tmp_path / 'audio.npy'}: found 1 rows; expected 2, one for each row of {tmp_path / 'u.csv'}",
+        f"{tmp_path / 'audio.npy'}: found 1 rows; expected 2, one for each row of u.csv",
     )
     assert not (tmp_path / "own").exists()
