@@ -198,7 +198,7 @@ def test_what_is_left_is_out_of_the_way_before_it_is_removed(tmp_path, monkeypat
 
 
 def test_a_refused_sweep_leaves_no_folder(refused, tmp_path):
-    assert "missing" in refused("run", "--output", tmp_path / "new" / "sweep", "--data-dir", tmp_path)
+    assert "no such folder" in refused("run", "--output", tmp_path / "new" / "sweep", "--data-dir", tmp_path)
     assert not (tmp_path / "new").exists()
 
 
