@@ -10,13 +10,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from common.data import DATASETS
 from common.errors import InputError, brief
 from common.files import atomic, read_yaml
 from common.network.attention import sinusoid
 from common.network.ecerc import ECERC
 from common.release import trained
+from common.release.published import SETTINGS
 from common.release.reading import CONVERTED, RECORD, bytes_of, record_of, state_of, with_record
-from common.release.trained import Trained
+from common.release.trained import Trained, authors_dataset
 from common.settings import OUTPUTS_DEPEND_ON, NetworkSettings
 
 TABLE_POSITIONS = 200  # of the released position table
@@ -143,13 +145,16 @@ def load_released(network: ECERC, path: str | Path, classes: list[str] | None = 
     where it is known to have been trained on other classes than `classes`, or on these in another order.
     """
     checkpoint = read_checkpoint(path)
-    about, notes = checkpoint.trained, checkpoint.notes
-    if classes is not None and about and about.classes:
-        trained.check_classes(path, about.classes, classes, ["initial_weights"])
+    about, authors, notes = checkpoint.trained, authors_dataset(checkpoint.path, checkpoint.sha256), checkpoint.notes
+    values = about.values if about else SETTINGS.get(authors or "", {})
+    known = about.classes if about else DATASETS[authors].CLASSES if authors else None
+    if classes is not None and known:
+        trained.check_classes(path, known, classes, ["initial_weights"])
+    elif classes is not None:
+        notes = [*notes, f"Note: {path}: says nothing of its classes; taken as {', '.join(classes)}, in this order."]
     checkpoint.fill(network)
     names = [f.name for f in fields(NetworkSettings) if f.name in OUTPUTS_DEPEND_ON]  # not how batches are made
-    different = trained.differences(about.values if about else {}, network.settings, "used", names)
-    return notes + [f"Note: {path}: {what}" for what in different]
+    return notes + [f"Note: {path}: {what}" for what in trained.differences(values, network.settings, "used", names)]
 
 
 def checkpoints_in(folder: Path) -> list[Path]:

@@ -211,6 +211,10 @@ def test_initial_weights_of_other_classes_or_settings(own, tmp_path, capsys):
     corpus = replace(corpus, classes=CLASSES)
     train_run(corpus, settings, cpu, tmp_path / "run", initial_weights=start, progress=False)
     assert f"Note: {start}: trained with empty_history strict, used with released.\n" in capsys.readouterr().err
+    older = without_record(start, tmp_path / "older.pkl")
+    train_run(corpus, settings, cpu, tmp_path / "second", initial_weights=older, progress=False)
+    said = f"Note: {older}: says nothing of its classes; taken as {', '.join(CLASSES)}, in this order.\n"
+    assert capsys.readouterr().err == said
     written = tmp_path / "run" / "ECERC_MODEL.pkl"  # and training writes what settings.yaml says into it
     beside = yaml.safe_load((tmp_path / "run" / "settings.yaml").read_text())
     assert read_checkpoint(written).trained == trained.read(beside, "")
