@@ -7,6 +7,7 @@ import yaml
 from scipy.special import log_softmax
 from sklearn.metrics import brier_score_loss, log_loss
 
+from common.errors import InputError
 from common.evaluation import calibration
 from common.evaluation.calibration import BINS, confidence_scores, fit_temperature, temperature_of, with_temperature
 from common.release.checkpoint import read_checkpoint, save_released
@@ -123,6 +124,16 @@ def test_a_temperature_is_kept_for_what_was_loaded(fitted):
         assert not fitted(first, **{name: value})[2]
     assert not fitted(first, attention_dropout=0.4, empty_history="strict")[2]  # nothing drops out
     assert fitted(first, replace(corpus, classes=corpus.classes[::-1]), empty_history="strict")[2]
+
+
+def test_without_validation_labels_there_has_to_be_one(fitted):
+    """And one that was fitted under other settings is none."""
+    path, corpus, fitted = fitted
+    checkpoint, unlabelled = read_checkpoint(path), replace(corpus, label=np.full_like(corpus.label, -1))
+    fitted(checkpoint)
+    assert not fitted(checkpoint, unlabelled)[2]
+    with pytest.raises(InputError, match=r"temperature\.yaml: no temperature for these weights and settings"):
+        fitted(checkpoint, unlabelled, empty_history="strict")
 
 
 def test_a_temperature_that_cannot_be_kept_is_mentioned(fitted, monkeypatch, capsys):
