@@ -66,8 +66,8 @@ def temperature_of(
     label = corpus.label[corpus.rows("valid")] if corpus.splits["valid"] else np.empty(0, np.int64)
     if not (label >= 0).any():
         raise InputError(
-            f"{path}: no temperature for these weights and settings, and {corpus.name} has no validation labels to make "
-            "it from; evaluate the checkpoint once, with these settings, on the data that it was trained on",
+            f"{path}: no temperature for these weights and settings, and {corpus.name} has no validation labels to "
+            "make it from; evaluate the checkpoint once, with these settings, on the data that it was trained on",
             ["calibrated"],
         )
     log_prob = evaluate(network, Batches(corpus, "valid", settings.batch_size, device))
