@@ -11,11 +11,15 @@ import pandas as pd
 import pytest
 import torch
 
+from common.__main__ import main
 from common.commands.conversations import check_own_corpus, settings_for_own_corpus
-from common.data.own import write_own
+from common.data.corpus import SENTIMENTS
+from common.data.own import build_meld, write_own
 from common.errors import InputError
+from common.release.checkpoint import save_released
 from common.settings import TrainingSettings
-from tests.small import random_corpus
+from tests.commands.conftest import SMALL
+from tests.small import about, random_corpus, result_of, small_corpus, small_network
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -133,3 +137,65 @@ def test_a_folder_that_is_none_of_own_conversations(talks, script, tmp_path):
     assert re.search(r"talks: holds CSV files, but no corpus.npz; make it with `python -m common build`", line)
     line = script("inference.py", "--data-dir", talks / "talks" / "data" / "corpus.npz", status=2)
     assert "corpus.npz: is a file; give the folder that holds it; see --data-dir" in line
+
+
+def test_utterances_without_a_label(project, in_process, capsys, tmp_path):
+    """From a CSV file as Excel writes it and one array of text: what counts are those that have a label."""
+    rng, rows = np.random.default_rng(0), ["Dialogue_ID;Utterance_ID;Speaker;Emotion;Split"]
+    for d, split in enumerate(["train"] * 6 + ["dev"] * 3 + ["test"] * 2):
+        labels = rng.choice(["calm", "glad", "xxx", ""], size=5) if d else [""] * 5
+        rows += [f"{d};{u + 1};{rng.choice(['Ann', 'Bo'])};{label};{split}" for u, label in enumerate(labels)]
+    (tmp_path / "u.csv").write_text("\n".join(rows), encoding="utf-16")
+    np.save(tmp_path / "text.npy", rng.standard_normal((55, 6)))
+    words = ["--utterances", tmp_path / "u.csv", "--text", tmp_path / "text.npy", "--output", tmp_path / "data"]
+    printed, status = result_of(lambda: main(["build", *map(str, words)]), capsys)
+    assert not status, printed.err
+
+    given = ["--data-dir", tmp_path / "data"]
+    words = [*SMALL, *given, "--seeds", 1, "--epochs", 1, "--batch-size", 2, "--output", tmp_path / "run"]
+    printed, status = in_process(project / "MELD", "train.py", *words)
+    assert not status, printed.err
+    assert re.search(r"in no loss and no score: \d+ of 30 utterances of train, \d+ of 15 utterances of v", printed.out)
+    words = [*given, "--checkpoints", tmp_path / "run", "--split", "valid", "--predictions", tmp_path / "p.csv"]
+    printed, status = in_process(project / "MELD", "inference.py", *words, "--calibrated")
+    assert not status, printed.err
+    rows = pd.read_csv(tmp_path / "p.csv", keep_default_na=False)
+    known = rows[rows.label != ""]
+    assert 0 < len(known) < len(rows) == 15
+    assert f"of the validation split of data, {len(known)} utterances" in printed.out
+    result = pd.read_csv(tmp_path / "run" / "results.csv")
+    history = pd.read_csv(tmp_path / "run" / "history.csv")
+    accuracy = 100 * (known.label == known.prediction).mean()
+    assert (result.valid_accuracy[0], history.valid_accuracy[0]) == pytest.approx((accuracy, accuracy))
+
+
+def test_melds_own_files_give_what_its_released_file_gives(project, in_process, tmp_path):
+    """The same conversations as CSV files and arrays: the same predictions by a checkpoint of MELD."""
+    corpus = small_corpus("MELD", sizes=(12, 3, 5))  # as in project/data
+    dialogue = [d for d, n in enumerate(corpus.lengths) for _ in range(n)]
+    names = {"Speaker": corpus.speakers, "Emotion": corpus.classes, "Sentiment": SENTIMENTS}
+    positions = {"Speaker": corpus.speaker, "Emotion": corpus.label, "Sentiment": corpus.sentiment}
+    table = pd.DataFrame({name: [names[name][k] for k in positions[name]] for name in names})
+    table["Utterance_ID"], table["Utterance"] = 2 * corpus.positions, corpus.sentences
+    for split, theirs in (("train", "train"), ("valid", "dev"), ("test", "test")):
+        rows = corpus.rows(split)
+        part = table.iloc[rows].assign(Dialogue_ID=[dialogue[row] - corpus.splits[split][0] for row in rows])
+        part.to_csv(tmp_path / f"{theirs}_sent_emo.csv", lineterminator="\r\n", index_label="Sr No.")
+    for name, values in corpus.features.items():
+        np.save(tmp_path / f"{name}.npy", values)
+    own, _ = build_meld("mine", tmp_path, {name: [tmp_path / f"{name}.npy"] for name in corpus.features})
+    write_own(own, tmp_path / "data")
+    save_released(small_network(corpus), tmp_path / "ECERC_MODEL.pkl", about(corpus))
+
+    tables = []
+    for data in (project / "data", tmp_path / "data"):
+        target = tmp_path / f"{len(tables)}.csv"
+        words = ["--data-dir", data, "--checkpoints", tmp_path / "ECERC_MODEL.pkl", "--predictions", target]
+        printed, status = in_process(project / "MELD", "inference.py", *words)
+        assert not status, printed.err
+        tables.append(pd.read_csv(target))
+    released, built = tables
+    assert built.dialogue.unique().tolist() == [f"test_{k}" for k in range(5)]
+    assert built.utterance.tolist() == (2 * released.utterance).tolist()
+    same = [name for name in released if name not in ("dialogue", "utterance")]
+    pd.testing.assert_frame_equal(built[same], released[same], check_dtype=False, rtol=1e-5)
