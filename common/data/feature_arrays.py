@@ -44,7 +44,9 @@ def _array(path, count, of):
         values = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header cannot ask for more than is there
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; {expected}") from None
-    except (OSError, ValueError, EOFError, OverflowError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # a damaged header can raise nearly anything
         reason = "Python objects in it" if "Python objects" in str(error) else f"damaged or incomplete ({error})"
         mend = 'save it with np.save(path, np.asarray(values, "float32"))'
         raise InputError(f"{path}: not readable as .npy, {reason}; {expected}; {mend}") from None

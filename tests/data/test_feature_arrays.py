@@ -63,6 +63,7 @@ def archive():
             "0.npy: not readable as .npy, Python objects in it; .*; save it with",
         ),
         (npy(VALUES)[:-1], r"not readable as .npy, damaged or incomplete \("),
+        (npy(VALUES).replace(b"}", b"("), "damaged or incomplete"),
         (npy(VALUES)[:20], "not readable as .npy, damaged or incomplete"),
         (npy(VALUES).replace(b"(6, 2), }      ", b"(6, 9999999), }"), "damaged or incomplete"),
         (b"1.0,2.0\n", r"found a text \('1.0,2.0'\); expected a .npy file with numbers"),
