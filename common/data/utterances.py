@@ -100,21 +100,27 @@ def _turn(row):
 
 def _refuse_mixed(table):
     """Raises InputError where a dialogue is in two splits, or has a number twice: maybe ids begin anew somewhere."""
-    first = table.groupby("dialogue").split.transform("first")
-    for wrong, restart in ((table.split != first, True), (table.duplicated(["dialogue", "number"]), False)):
-        if not wrong.any():
-            continue
-        row = table.iloc[int(np.argmax(wrong))]
-        others = table[(table.dialogue == row.dialogue) & ((table.number == row.number) | restart)]
-        twin = others.iloc[0]
-        if not restart:
-            mend = f"dialogue {row.dialogue!r} has utterance {row.number} twice, first in {_line(twin)}; number them "
-            raise InputError(f"{row.name}: {mend}anew, and if ids of dialogues begin anew somewhere, make them unique")
-        what = f"dialogue {row.dialogue!r} is in {twin.split} ({_line(twin)}) and in {row.split}"
-        if table.duplicated(["dialogue", "number"]).any():
-            mend = f"dialogue ids restart in each split; make them unique, such as {twin.split}_{row.dialogue} and "
-            raise InputError(f"{row.name}: {what}: {mend}{row.split}_{row.dialogue}")
-        raise InputError(f"{row.name}: {what}; expected a dialogue in one split")
+    mixed = table.split != table.groupby("dialogue").split.transform("first")
+    twice = table.duplicated(["dialogue", "number"])
+    if mixed.any():
+        row, other = _pair(table, mixed, ["dialogue"])
+        found = f"dialogue {row.dialogue!r} is in {other.split} ({_line(other)}) and in {row.split}"
+        unique = f"make them unique, such as {other.split}_{row.dialogue} and {row.split}_{row.dialogue}"
+        mend = (
+            f": dialogue ids restart in each split; {unique}" if twice.any() else "; expected a dialogue in one split"
+        )
+        raise InputError(f"{row.name}: {found}{mend}")
+    if twice.any():
+        row, other = _pair(table, twice, ["dialogue", "number"])
+        found = f"dialogue {row.dialogue!r} has utterance {row.number} twice, first in {_line(other)}"
+        mend = "number them anew, and if ids of dialogues begin anew somewhere, make them unique"
+        raise InputError(f"{row.name}: {found}; {mend}")
+
+
+def _pair(table, wrong, columns):
+    """The first row that is `wrong` (U,), and the first one with the same values in `columns`."""
+    row = table.iloc[int(np.argmax(wrong))]
+    return row, table[(table[columns] == row[columns]).all(axis=1)].iloc[0]
 
 
 def _line(row):

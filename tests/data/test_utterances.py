@@ -1,5 +1,8 @@
 """What the cells of the user's CSV file may be, and what is said of those that may not."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from common.data.utterances import checked, read_utterances
@@ -163,3 +166,12 @@ def test_a_split_without_any_label_is_refused(read, split):
     rows = [row if split not in row else row.replace("calm", "").replace("angry", "nan") for row in ROWS]
     with pytest.raises(InputError, match=rf"split {split} begins here and has no label at all; give it some, or put"):
         read(HEADER, *rows)
+
+
+def test_the_example_of_the_documents(read):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "own-data.md").read_text(encoding="utf-8")
+    (rows,) = re.findall(r"```csv\n(.*?)```", page, re.DOTALL)
+    table, notes = read(*rows.splitlines())
+    assert table.label.tolist() == ["calm", "", "angry", ""]
+    assert table.sentence.tolist()[2] == "No, and nobody answers."
+    assert notes == ["Without a label: 2 (2 empty)."]
