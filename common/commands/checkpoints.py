@@ -38,6 +38,8 @@ def find_checkpoints(
         run = _newest_run(folder, dataset, synthetic)
         paths = checkpoints_in(run)
         origin = f"of the newest run with checkpoints, {short_path(run)} ({len(paths)})"
+        if newer := _newer_than(run):
+            origin += f", not of {short_path(newer)}, which is newer and has no finished seed"
     short = len({path.name for path in paths}) == len(paths)
     named = {path.name if short else str(path): path for path in paths}
     if len({path.resolve() for path in paths}) < len(paths):
@@ -67,6 +69,15 @@ def _newest_run(folder, dataset, synthetic):
         f"Face hub: `python -m common obtain {folder.name} --only checkpoints`), name others, or train first",
         OPTIONS,
     )
+
+
+def _newer_than(run):
+    """The newest run beside `run` that was begun after it was finished, and is like it, but has no results yet."""
+    begun = [path.parent for path in run.parent.glob(f"*/{SETTINGS}") if not (path.parent / RESULTS).exists()]
+    finished = (run / RESULTS).stat().st_mtime
+    newer = [other for other in begun if (other / SETTINGS).stat().st_mtime > finished]
+    newer = [other for other in newer if _trained_on(other) == _trained_on(run)]
+    return max(newer, key=lambda other: (other / SETTINGS).stat().st_mtime, default=None)
 
 
 def _trained_on(run):

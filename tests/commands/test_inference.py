@@ -39,6 +39,18 @@ def test_the_files_beside_the_script_come_first(project, ran, run):
             path.unlink()
 
 
+def test_a_newer_run_without_results_is_named(project, run, ran):
+    """And only one that is alike."""
+    newer = run.parent / "newer"
+    for content, named in (((run / "settings.yaml").read_text(), True), ("dataset: talks\n", False)):
+        newer.mkdir()
+        (newer / "settings.yaml").write_text(content)
+        printed = ran(project / "MELD", "inference.py")
+        shutil.rmtree(newer)
+        assert f"of the newest run with checkpoints, runs/{run.name} (3)" in printed
+        assert ("not of runs/newer, which is newer and has no finished seed" in printed) == named
+
+
 def test_checkpoints_that_were_trained_differently(project, ran, run, refused, tmp_path):
     words = [*SMALL, "--seeds", 0, "--batch-size", 4, "--empty-history", "released", "--output", tmp_path / "run"]
     ran(project / "MELD", "train.py", *words)
