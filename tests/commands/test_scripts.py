@@ -107,10 +107,10 @@ def test_help_explains_every_option(project, ran, script):
         assert name in text
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_ctrl_c(project, ran, tmp_path, threads):
+@pytest.mark.parametrize(("threads", "number", "how"), [(1, signal.SIGINT, "Ctrl-C"), (2, signal.SIGTERM, "SIGTERM")])
+def test_ctrl_c(project, ran, tmp_path, threads, number, how):
     """What is there stays, and the status says what happened. On one core the first seed is finished, the second is
-    not; on two cores both are under way.
+    not; on two cores both are under way. So it is with `kill`.
     """
     run, awaited = tmp_path / "run", {1: "results.csv", 2: "history.csv"}[threads]
     words = [*SMALL[:6], "--epochs", 40, "--patience", 40, "--seeds", 0, 1, "--output", run]
@@ -123,12 +123,12 @@ def test_ctrl_c(project, ran, tmp_path, threads):
     )
     while not (run / awaited).exists() and process.poll() is None:
         time.sleep(0.005)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, error = process.communicate(timeout=120)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     finished = 2 - threads
     ending = f"{finished} of 2 seeds are finished; resume with: python train.py --resume {run}"
-    assert error.splitlines()[-1] == f"train.py: stopped by Ctrl-C; {ending}"
+    assert error.splitlines()[-1] == f"train.py: stopped by {how}; {ending}"
     files = ["ECERC_MODEL.pkl", "history.csv", "predictions.csv", "results.csv", "settings.yaml"]
     left = {p.name for p in run.iterdir()} - {*(f"unfinished_{seed}.pt" for seed in range(finished, 2))}
     assert left == set(files if finished else [files[1], files[-1]])

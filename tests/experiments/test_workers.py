@@ -11,6 +11,7 @@ import distributed
 import pytest
 
 from common.experiments import workers
+from tests.experiments import light
 from tests.experiments.conftest import ROOT, outcome
 
 
@@ -44,6 +45,17 @@ def test_dask_with_a_worker_killed_in_the_middle(quiet, small, cluster, experime
     assert "All 4 runs are finished" in printed
     assert not list(sweep.glob("*/*/.seed_*"))
     assert outcome(sweep) == outcome(quiet)
+
+
+def test_what_a_run_meets_on_dask_costs_that_run_only(monkeypatch):
+    monkeypatch.setattr(workers, "train_one", light.end_as_named)
+    tasks = [(light.run_called(name),) for name in ("good", "mistake", "memory", "refused")]
+    with distributed.Client(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as client:
+        assert {end for end in workers._on_dask(tasks, client) if end} == {
+            "mistake: ValueError: a mistake of ours",
+            "memory: not enough memory; run this again, with fewer at a time: --jobs",
+            "refused: for a reason",
+        }
 
 
 @pytest.mark.parametrize(("gib", "threads", "jobs"), [(64, 1, 8), (64, 3, 2), (20, 1, 3), (2, 1, 1), (math.inf, 9, 1)])

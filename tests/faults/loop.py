@@ -13,7 +13,7 @@ from tests.small import small_corpus
 
 
 def train_again_and_again(times: int, folder: Path, seeds: int = 12) -> dict[str, int]:
-    """Train so many `seeds` `times` times with four threads, and compare with a plain training, one seed after another.
+    """Train so many `seeds` with four threads, `times` times, and compare with a plain training, one after another.
 
     Returns how many trainings, and rows of results, predictions and history, were compared. Raises AssertionError.
     """
