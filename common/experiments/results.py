@@ -94,14 +94,19 @@ def paired(a: Results, b: Results, a_folder: object, b_folder: object) -> tuple[
 def _read_run(run: Path) -> Results:
     settings = read_yaml(run / SETTINGS)
     dataset, classes = settings.get("dataset"), classes_of(settings)
-    if not isinstance(dataset, str) or dataset not in DATASETS or classes is None or len(classes) > 1000:
+    if not isinstance(dataset, str) or classes is None or len(classes) > 1000:
         raise InputError(f"{run / SETTINGS}: names no dataset and classes; restore it, or remove the run")
+    if dataset not in DATASETS:
+        raise InputError(f"{run}: of {dataset}; expected runs on {' or '.join(DATASETS)}, whose tables these are")
     try:
         table = pd.read_csv(run / PREDICTIONS, dtype={"dialogue": str}, keep_default_na=False)
         seconds = float(pd.read_csv(run / HISTORY).seconds.sum())
+        table = table[table.label != ""]  # of the others no score is known
         dialogue, ids = pd.factorize(table.dialogue)
         label, prediction = (pd.Index(classes).get_indexer(table[name]) for name in ("label", "prediction"))
         seeds = [int(seed) for seed in table.seed.unique()]
+        if not len(table):
+            raise ValueError("no utterance has a label")
         if min(label.min(), prediction.min()) < 0:
             raise ValueError("a class that settings.yaml does not have")
         if len(seeds) * len(ids) > len(table):

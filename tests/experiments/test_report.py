@@ -172,6 +172,19 @@ def test_results_that_do_not_belong_together(example, tmp_path):
             compare(str(tmp_path / "a"), "paper")
 
 
+def test_utterances_without_labels_are_in_no_score(example, tmp_path):
+    shutil.copytree(example / "MELD/T/seed_1", tmp_path / "a")
+    table = pd.read_csv(tmp_path / "a" / "predictions.csv")
+    table.loc[[3, 8], "label"] = ""
+    table.to_csv(tmp_path / "a" / "predictions.csv", index=False)
+    known = table[table.label != ""]
+    expected = accuracy_score(known.label, known.prediction)
+    assert read_results(tmp_path / "a").figures[0, 0] == pytest.approx(100 * expected)
+    table.assign(label="").to_csv(tmp_path / "a" / "predictions.csv", index=False)
+    with pytest.raises(InputError, match=r"\(no utterance has a label\)"):
+        read_results(tmp_path / "a")
+
+
 def test_a_class_without_labels_is_named():
     counts = np.array([[[[2, 1, 0], [0, 0, 0], [1, 0, 1]]]])
     one = Results("MELD", [1], ["joy", "fear", "anger"], [{}], ["d1"], counts, 0.0)
