@@ -1,5 +1,9 @@
+import io
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from common.__main__ import main
 from common.data import cache, meld, own
@@ -106,6 +110,51 @@ def test_what_does_not_hold_together_is_refused(files, field, value):
     cache.save(corpus, None, files / own.FILE)
     with pytest.raises(InputError, match="build it again"):
         read_own(files)
+
+
+PIECES = [
+    "",
+    ",",
+    "\n",
+    '"',
+    ";",
+    "\t",
+    "\0",
+    "\r",
+    " ",
+    "\x85",
+    "\u2028",
+    "\ufeff",
+    "-1",
+    "nan",
+    "inf",
+    "1_0",
+    "9" * 20,
+    "train",
+]
+PLACES = st.tuples(st.integers(0, 2**16), st.integers(0, 6), st.sampled_from(PIECES))
+
+
+@given(
+    st.lists(PLACES, min_size=1, max_size=4), st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=2)
+)
+def test_whatever_is_changed_ends_in_a_line_or_a_corpus(tmp_path_factory, pieces, changed):
+    folder, text, array = tmp_path_factory.mktemp("changed"), ROWS, io.BytesIO()
+    for place, length, piece in pieces:
+        at = place % (len(text) + 1)
+        text = text[:at] + piece + text[at + length :]
+    np.save(array, np.ones((6, 2)))
+    content = bytearray(array.getvalue())
+    for place, byte in changed:
+        content[place] = byte
+    (folder / "u.csv").write_text(text, encoding="utf-8", newline="")
+    (folder / "audio.npy").write_bytes(content)
+    try:
+        corpus = built(folder, "audio")
+    except InputError:
+        return
+    write_own(corpus, folder)
+    assert same(read_own(folder), corpus)
 
 
 def test_wrong_choices(files):
