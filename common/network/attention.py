@@ -9,6 +9,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from common.network.dropout import Dropout
 from common.network.linear import linear
@@ -16,6 +17,7 @@ from common.network.masks import History
 from common.settings import NetworkSettings
 
 EPSILON = 1e-6  # of the LayerNorms
+LARGE = 2**24  # weights of a grid beyond which, on a CPU, the backward pass computes them again instead of keeping them
 
 
 class AttentionLayer(nn.Module):
@@ -72,6 +74,13 @@ class AttentionLayer(nn.Module):
         """Eq. 3 in a grid: (b, Q, heads, head width)."""
         if not (self.training and self.rate):  # the same, fused
             return F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype)).transpose(1, 2)
+        if bias[:, 0].numel() * self.heads <= LARGE or query.device.type != "cpu" or not torch.is_grad_enabled():
+            return self._dropped(query, key, value, bias)
+        again = self.dropout.repeatable()  # the global generator, which `checkpoint` would turn back, is not ours alone
+        how = {"use_reentrant": False, "preserve_rng_state": False}
+        return checkpoint(lambda *x: again(lambda: self._dropped(*x)), query, key, value, bias, **how)
+
+    def _dropped(self, query, key, value, bias):
         return (self.dropout(self._weights(query, key, bias), self.rate, True) @ value).transpose(1, 2)
 
 

@@ -1,5 +1,7 @@
 """Dropout with random numbers of its own, so that a network's training does not depend on what else draws some."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -14,6 +16,25 @@ class Dropout:
         """Draw from a new generator on `device`, which is returned."""
         self.generator = torch.Generator(device).manual_seed(seed)
         return self.generator
+
+    def repeatable(self) -> Callable[[Callable[[], Tensor]], Tensor]:
+        """A function that calls what it is given, each time with the same random numbers as the first time."""
+        generator = self.generator or torch.default_generator
+        start: Tensor | None = None
+
+        def call(compute):
+            nonlocal start
+            now = generator.get_state()
+            if start is None:
+                start = now
+                return compute()
+            generator.set_state(start)
+            try:
+                return compute()
+            finally:
+                generator.set_state(now)
+
+        return call
 
     def __call__(
         self, x: Tensor, rate: float, training: bool, *, residual: Tensor | None = None, vectors: bool = False

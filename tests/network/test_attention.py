@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from common.network import reference
+from common.network import attention, reference
 from common.network.attention import AttentionBlock, sinusoid
 from common.network.explain import padded_weights
 from common.network.masks import history_masks
@@ -91,6 +91,33 @@ def test_empty_history_has_no_gradient_to_query_and_key():
     assert not layer.query.weight.grad.any()
     assert not layer.key.weight.grad.any()
     assert layer.value.weight.grad.any()
+
+
+@pytest.mark.parametrize("seeded", [True, False])
+def test_weights_that_are_computed_again_are_the_same(monkeypatch, seeded):
+    """To the last digit, gradients and the random numbers that follow, too; and nothing of their size is kept."""
+    batch = one_batch_of(random_corpus([40, 3]))
+    results, kept = [], []
+    for large in (attention.LARGE, 0):
+        monkeypatch.setattr(attention, "LARGE", large)
+        block = blocks(attention_dropout=0.4)[0].train()
+        dropout = block.layers[0].dropout
+        torch.manual_seed(1)
+        generator = dropout.seed(2, torch.device("cpu")) if seeded else torch.default_generator
+        history = history_masks(batch.packing, batch.speaker, "strict", positions=False).history
+        rows = torch.randn(43, WIDTH, dtype=torch.float64, requires_grad=True)
+        sizes = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: sizes.append(x.numel()) or x, lambda x: x):  # noqa: B023
+            output = block(rows, history)
+        again = torch.randn(1, generator=generator)
+        output.square().sum().backward()
+        results.append(
+            [output, again, torch.randn(1, generator=generator), rows.grad, *(p.grad for p in block.parameters())]
+        )
+        kept.append(sum(size >= 2 * 40 * 40 for size in sizes))
+    assert all(map(torch.equal, *results))
+    assert kept[0] >= 3
+    assert kept[1] == 0
 
 
 def test_own_position_is_the_value_alone_and_dropout_drops_whole_heads():
