@@ -31,7 +31,7 @@ def confusion_figure(counts: np.ndarray, classes: Sequence[str], title: str) -> 
     axes = figure.add_subplot()
     image = axes.imshow(100 * share, cmap="Blues", vmin=0, vmax=100, aspect="auto")
     for (i, j), value in np.ndenumerate(share):
-        text = f"{counts[i, j]:,}\n{100 * value:.0f} %"
+        text = f"{counts[i, j]:,}\n{100 * value:.0f} %" if counts[i].any() else "0"
         axes.text(j, i, text, ha="center", va="center", fontsize=8, color="white" if value > 0.55 else "black")
     axes.set_xticks(range(len(classes)), classes, rotation=30, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(classes)), classes)

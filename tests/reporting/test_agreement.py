@@ -26,47 +26,49 @@ from tests.small import random_corpus, small_network
 TEMPERATURES = {"a.pkl": 2.0, "b.pkl": 0.5}
 
 
-@pytest.fixture
-def written(tmp_path, monkeypatch):
-    """Makes the page and predictions.csv of two checkpoints, of made-up log-probabilities with near and exact ties."""
-
-    def temperature_of(checkpoint, *_):
-        return TEMPERATURES[checkpoint], "validation"
-
-    def written(corpus, calibrated=False):
-        monkeypatch.setattr(common.commands.report, "temperature_of", temperature_of)
-        network, rng = small_network(corpus), np.random.default_rng(0)
-        settings = EvaluationSettings(hidden_width=8, heads=2, head_width=4)
-        report = Report(tmp_path / "report.html", corpus, "test", settings, torch.device("cpu"), calibrated)
-        tables, shown, named = [], [], {}
-        for name, temperature in TEMPERATURES.items():
-            probability = rng.dirichlet(np.ones(4), len(corpus.label))
-            probability[:3] = [[0.22461, 0.224618, 0.2, 0.350772], [0.3, 0.1, 0.3, 0.3], [0.1, 0.3, 0.29999, 0.30001]]
-            probability[0, 3], probability[0, 2] = probability[0, 2], 0.224618
-            log_prob = torch.from_numpy(np.log(probability)).float()
-            named[name] = scores(corpus.label, log_prob.argmax(1), corpus.classes)
-            report.add(name, SimpleNamespace(path=name, sha256=""), network, log_prob)
-            if calibrated:
-                log_prob = torch.from_numpy(with_temperature(log_prob.numpy(), temperature))
-            shown.append(log_prob)
-            tables.append(prediction_rows(corpus, "test", log_prob, checkpoint=name))
-        ensemble = ensemble_scores(shown, corpus.label, corpus.classes) if (corpus.label >= 0).any() else None
-        report.write(named, ensemble, None, "")
-        pd.concat(tables).to_csv(tmp_path / "predictions.csv", index=False)
-        html = (tmp_path / "report.html").read_text(encoding="utf-8")
-        explorer = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html)[1])
-        table = pd.read_csv(tmp_path / "predictions.csv", keep_default_na=False, dtype={"dialogue": str})
-        line = ensemble and ensemble_line(ensemble, 2)
-        return SimpleNamespace(html=html, explorer=explorer, table=table, ensemble=line)
-
-    return written
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def corpus():
-    corpus = random_corpus([30, 1, 20, 150], classes=4, seed=2)
+    corpus = random_corpus([30, 1, 20, 60], classes=4, seed=2)
     corpus.label[[3, 30, 40]] = -1  # one of them a conversation of its own
     return corpus
+
+
+@pytest.fixture(scope="module")
+def plain(corpus, tmp_path_factory):
+    return written(corpus, tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="module")
+def warm(corpus, tmp_path_factory):
+    return written(corpus, tmp_path_factory.mktemp("warm"), calibrated=True)
+
+
+def written(corpus, folder, calibrated=False):
+    """The page and predictions.csv of two checkpoints, of made-up log-probabilities with near and exact ties."""
+    network, rng = small_network(corpus), np.random.default_rng(0)
+    settings = EvaluationSettings(hidden_width=8, heads=2, head_width=4)
+    report = Report(folder / "report.html", corpus, "test", settings, torch.device("cpu"), calibrated)
+    tables, shown, named = [], [], {}
+    for name, temperature in TEMPERATURES.items():
+        probability = rng.dirichlet(np.ones(4), len(corpus.label))
+        probability[:3] = [[0.35, 0.200772, 0.22461, 0.224618], [0.3, 0.1, 0.3, 0.3], [0.1, 0.3, 0.29999, 0.30001]]
+        log_prob = torch.from_numpy(np.log(probability)).float()
+        named[name] = scores(corpus.label, log_prob.argmax(1), corpus.classes)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(common.commands.report, "temperature_of", lambda *_, t=temperature: (t, "validation"))
+            report.add(name, SimpleNamespace(path=name, sha256=""), network, log_prob)
+        if calibrated:
+            log_prob = torch.from_numpy(with_temperature(log_prob.numpy(), temperature))
+        shown.append(log_prob)
+        tables.append(prediction_rows(corpus, "test", log_prob, checkpoint=name))
+    ensemble = ensemble_scores(shown, corpus.label, corpus.classes) if (corpus.label >= 0).any() else None
+    report.write(named, ensemble, None, "")
+    pd.concat(tables).to_csv(folder / "predictions.csv", index=False)
+    html = (folder / "report.html").read_text(encoding="utf-8")
+    explorer = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html)[1])
+    table = pd.read_csv(folder / "predictions.csv", keep_default_na=False, dtype={"dialogue": str})
+    line = ensemble and ensemble_line(ensemble, 2)
+    return SimpleNamespace(html=html, explorer=explorer, table=table, ensemble=line)
 
 
 def numbers_of(table):
@@ -83,9 +85,9 @@ def cells(html, heading):
     return [[re.sub(r"<.*?>", " ", text, flags=re.DOTALL).strip() for text in row] for row in texts]
 
 
-@pytest.mark.parametrize("calibrated", [False, True])
-def test_turns_and_errors_are_those_of_the_predictions(corpus, written, calibrated):
-    page = written(corpus, calibrated)
+@pytest.mark.parametrize("name", ["plain", "warm"])
+def test_turns_and_errors_are_those_of_the_predictions(corpus, name, request):
+    page = request.getfixturevalue(name)
     listed = cells(page.html, "errors")
     for part, (rows, probability) in zip(page.explorer["checkpoints"], numbers_of(page.table), strict=True):
         assert [corpus.classes[turn["prediction"]] for turn in part["turns"]] == rows.prediction.tolist()
@@ -106,8 +108,8 @@ def test_turns_and_errors_are_those_of_the_predictions(corpus, written, calibrat
     assert listed == []
 
 
-def test_scores_are_those_of_scikit_learn_on_the_predictions(corpus, written):
-    page = written(corpus)
+def test_scores_are_those_of_scikit_learn_on_the_predictions(corpus, plain):
+    page = plain
     summary, classes, confusion = (cells(page.html, name) for name in ("scores", "classes", "confusion"))
     for k, (rows, _) in enumerate(numbers_of(page.table)):
         known = rows[rows.label != ""]
@@ -132,8 +134,7 @@ def test_scores_are_those_of_scikit_learn_on_the_predictions(corpus, written):
     assert sum(positions) == 2 * len(known)
 
 
-def test_calibrated_probabilities_are_on_the_page_and_in_its_ensemble(corpus, written):
-    plain, warm = written(corpus), written(corpus, calibrated=True)
+def test_calibrated_probabilities_are_on_the_page_and_in_its_ensemble(corpus, plain, warm):
     assert "Probabilities are calibrated" in warm.html
     assert "Probabilities are calibrated" not in plain.html
     assert plain.ensemble != warm.ensemble
@@ -145,16 +146,17 @@ def test_calibrated_probabilities_are_on_the_page_and_in_its_ensemble(corpus, wr
         assert cells(page.html, "scores")[-1][0] == accuracy
 
 
-def test_weights_of_a_turn_sum_to_a_hundred_percent(corpus, written):
-    for part in written(corpus).explorer["checkpoints"]:
+def test_weights_of_a_turn_sum_to_a_hundred_percent(plain):
+    for part in plain.explorer["checkpoints"]:
         rows = [row for dialogue in part["attention"] for route in dialogue.values() for row in route if row]
         assert {round(1000 * sum(row)) for row in rows} == {1000}
 
 
-def test_a_split_without_labels(corpus, written):
+def test_a_split_without_labels(tmp_path):
+    corpus = random_corpus([4, 5])
     corpus.label[:] = -1
-    page = written(corpus)
-    assert "201 of 201 utterances have no label, so there are predictions, but no scores." in page.html
+    page = written(corpus, tmp_path)
+    assert "9 of 9 utterances have no label, so there are predictions, but no scores." in page.html
     for section in ("classes", "confusion", "groups", "errors"):
         assert cells(page.html, section) == []
     assert page.html.count("Not known: no utterance here has a label.") == 4
@@ -177,13 +179,11 @@ def test_drops_are_of_the_log_probabilities_that_are_shown():
         np.testing.assert_allclose(getattr(warm, kind), np.log(a / b), atol=1e-5)
 
 
-def test_the_case_figure_names_the_same_prediction(corpus, written):
-    page = written(corpus)
-    dialogue, turn = page.explorer["dialogues"][0], page.explorer["checkpoints"][0]["turns"][1]
-    attention = {route: [None] for route in page.explorer["routes"]}
-    names = {name: page.explorer[name] for name in ("classes", "modalities", "routes")}
-    mean = page.explorer["checkpoints"][0]["gate_mean"]
-    dialogue["turns"][0]["sentence"] = "it took $5 and $_{"
+def test_the_case_figure_names_the_same_prediction(plain):
+    turn, mean = plain.explorer["checkpoints"][0]["turns"][1], plain.explorer["checkpoints"][0]["gate_mean"]
+    attention = {route: [None] for route in plain.explorer["routes"]}
+    names = {name: plain.explorer[name] for name in ("classes", "modalities", "routes")}
+    dialogue = {"turns": [plain.explorer["dialogues"][0]["turns"][0] | {"sentence": "it took $5 and $_{"}]}
     figure = case_figure(dialogue, 0, turn | {"prediction": 2}, attention, mean, names | {"title": "a $ in $_{"})
     figure.canvas.draw()
     (line,) = [text.get_text() for text in figure.axes[0].texts if text.get_text().endswith("predicted")]
