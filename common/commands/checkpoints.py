@@ -196,19 +196,15 @@ def _known_of(name, checkpoint, dataset, synthetic, given):
         if trained.synthetic != synthetic:
             notes.append(f"Note: {name} was trained on {kind} conversations, unlike what follows.")
         return trained.values, trained.values, trained.classes, notes
-    taken = f"Note: {name} {unknown}: taken as trained with the values at the top of the script, or the options"
+    top = "the values at the top of the script, or the options"
     if dataset in DATASETS:
         sure = authors or stands_for_authors(checkpoint.path, dataset)
-        return (
-            {},
-            published.SETTINGS[dataset],
-            None,
-            [] if sure else [f"{taken}, on the classes in the authors' order."],
-        )
+        note = f"Note: {name} {unknown}: taken as one of the authors', with {top}."
+        return {}, published.SETTINGS[dataset], None, [] if sure else [note]
     if authors:
         values = published.SETTINGS[authors]
         return values, values, DATASETS[authors].CLASSES, []
-    return {"modality_order": "aligned"}, {}, None, [f"{taken}."]
+    return {"modality_order": "aligned"}, {}, None, [f"Note: {name} {unknown}: taken as trained with {top}."]
 
 
 def _check_given(name, checkpoint, given, known):
