@@ -30,7 +30,8 @@ def _letters(name):
 
 def is_want_of_memory(error: BaseException) -> bool:
     """Whether `error` says that memory, or that of a GPU, is used up."""
-    return type(error).__name__ in ("MemoryError", "OutOfMemoryError")  # the latter is PyTorch's, not imported here
+    names = ("MemoryError", "OutOfMemoryError")  # the latter is PyTorch's on a GPU; on a CPU it has no class of its own
+    return type(error).__name__ in names or "DefaultCPUAllocator: can't allocate memory" in str(error)
 
 
 class _Short(reprlib.Repr):

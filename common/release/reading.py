@@ -113,7 +113,7 @@ def _what_it_is(data, error):
         return "it is of pickle.dump, and reading that can run code; whoever made it can write it with torch.save"
     if foreign:
         return f"it asks for {foreign[1]}; if it holds a network, whoever made it can save its state_dict() alone"
-    return "it is damaged, incomplete, or of another kind"
+    return "it is damaged, incomplete, or of another kind; get it again"
 
 
 def _other_kind(head):

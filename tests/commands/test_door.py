@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from common.__main__ import COMMANDS, main
 from common.commands.parser import OneLineParser, run_command
@@ -106,6 +107,9 @@ def test_how_errors_end_a_command(capsys):
     line = "some: error: not enough memory; give it less at a time, or a larger machine"
     assert ends(capsys, MemoryError()) == (f"{line}\n", 2)
     assert ends(capsys, MemoryError(), "--batch-size") == (f"{line}; see --batch-size\n", 2)
+    with pytest.raises(RuntimeError) as error:
+        torch.empty(2**50)
+    assert ends(capsys, error.value) == (f"{line}\n", 2)
     assert ends(capsys, MemoryError(), "--jobs") == (f"{line}; see --jobs\n", 2)
     line = "some: error: x.csv: No space left on device; check the path, its rights and free space\n"
     assert ends(capsys, OSError(28, "No space left on device", "x.csv")) == (line, 2)
