@@ -3,7 +3,6 @@
 import importlib.util
 import queue
 import threading
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import timedelta
@@ -70,37 +69,49 @@ def _here(tasks: Sequence[tuple], jobs: int) -> Iterator[str | None]:
 
     A process that was killed, or ran into something that nobody foresaw, is replaced by a new one; the others go on.
     """
-    threads = max((run.settings.threads for run, *_ in tasks), default=1)
-    waiting, ended, stopping = deque(tasks), queue.SimpleQueue[str | None](), threading.Event()
-    processes: list[WorkerProcess | None] = [None] * min(jobs, len(tasks))
-
-    def work(index):
-        while waiting and not stopping.is_set():
-            try:
-                task = waiting.popleft()
-            except IndexError:  # another one was faster
-                return
-            process = processes[index] = processes[index] or WorkerProcess(threads)
-            try:
-                ended.put(process.do(train_one, *task))
-            except Exception as error:
-                ended.put(_in_words(task[0], error))
-                process.kill()
-                processes[index] = None
-
-    crew = [threading.Thread(target=work, args=(index,)) for index in range(len(processes))]
+    waiting, ended = queue.SimpleQueue[tuple | None](), queue.SimpleQueue[str | None]()
+    threads, crew = max((run.settings.threads for run, *_ in tasks), default=1), min(jobs, len(tasks))
+    workers = [_Worker(waiting, ended, threads) for _ in range(crew)]
+    for task in (*tasks, *(None for _ in workers)):
+        waiting.put(task)
     try:
-        for thread in crew:
-            thread.start()
+        for worker in workers:
+            worker.start()
         for _ in tasks:
             yield ended.get()
     finally:
-        stopping.set()
-        for process in processes:
-            if process:
-                process.kill()
-        for thread in crew:
-            thread.join()
+        for worker in workers:
+            worker.stop()
+        for worker in workers:
+            worker.join()
+
+
+class _Worker(threading.Thread):
+    """Has a process do what is `waiting`, until there is None, and puts what each task ends with into `ended`."""
+
+    def __init__(self, waiting, ended, threads):
+        super().__init__(daemon=True)
+        self._waiting, self._ended, self._threads = waiting, ended, threads
+        self._process, self._stopped = None, False
+
+    def run(self):
+        while (task := self._waiting.get()) and not self._stopped:
+            self._process = self._process or WorkerProcess(self._threads)
+            if self._stopped:  # while it began
+                self._process.kill()
+                return
+            try:
+                self._ended.put(self._process.do(train_one, *task))
+            except Exception as error:
+                self._ended.put(_in_words(task[0], error))
+                self._process.kill()
+                self._process = None
+
+    def stop(self):
+        """End the process, whatever it does."""
+        self._stopped, process = True, self._process
+        if process:
+            process.kill()
 
 
 def _in_words(run, error):

@@ -33,6 +33,7 @@ NOT_RUN = {
     "(cd IEMOCAP && python train.py)": NEEDS_FILES,
     "(cd MELD && python inference.py": NEEDS_FILES,
     "(cd MELD && python train.py --resume": NEEDS_FILES,
+    "(cd MELD && python train.py --settings": NEEDS_FILES,
     "(cd MELD && python train.py --empty-history strict": NEEDS_FILES,
     "python -m common case-study": NEEDS_FILES,
     "mkdir talks": "tests/commands/test_own.py runs it",

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -52,6 +53,35 @@ def test_stopping_ends_the_processes(monkeypatch, tmp_path):
     pids = [pid_in(run.name) for run in runs]
     ends.close()
     assert not any(map(alive, pids))
+
+
+def test_a_process_that_begins_while_all_are_stopped_is_ended_too(monkeypatch):
+    created, worked, stopped = [], [], threading.Event()
+
+    class Slow:
+        """The second one to begin has begun only after all were stopped."""
+
+        def __init__(self, threads):
+            created.append(self)
+            self.number, self.ended = len(created), threading.Event()
+            if self.number == 2:
+                assert stopped.wait(20)
+
+        def do(self, *task):
+            worked.extend([self] * (self.number == 2))
+            while len(created) < 2:
+                time.sleep(0.001)
+
+        def kill(self):
+            stopped.set()
+            self.ended.set()
+
+    monkeypatch.setattr(workers, "WorkerProcess", Slow)
+    ends = workers._here([(light.run_called(name),) for name in "abc"], 2)
+    next(ends)
+    ends.close()
+    assert [process.ended.is_set() for process in created] == [True, True]
+    assert not worked
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
