@@ -76,7 +76,7 @@ def temperature_of(
     content = key | {"temperature": temperature, "fitted_on": fitted_on}
     try:
         with atomic(path) as file:
-            yaml.safe_dump(content, file, sort_keys=False, allow_unicode=True)
+            yaml.safe_dump(content, file, sort_keys=False)
     except OSError as error:
         print(f"Note: {path}: not kept ({error.strerror}); it is fitted again the next time.", file=sys.stderr)
     return temperature, fitted_on

@@ -162,7 +162,7 @@ def with_record(data: io.BytesIO, record: dict) -> None:
         root = archive.namelist()[0].split("/")[0]
         info = zipfile.ZipInfo(f"{root}/{RECORD}", (1980, 1, 1, 0, 0, 0))
         info.create_system = 3  # the same bytes on each system
-        archive.writestr(info, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
+        archive.writestr(info, yaml.safe_dump(record, sort_keys=False))
 
 
 def record_of(data: bytes, path: str | Path) -> dict | None:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import zipfile
+from dataclasses import replace
 
 import pytest
 import torch
@@ -78,6 +79,14 @@ def test_what_was_loaded_is_what_was_hashed(path):
     network = small_network(CORPUS, seed=2)
     checkpoint.fill(network)
     assert torch.equal(network.classifier.weight, small_network(CORPUS).classifier.weight)
+
+
+def test_any_name_comes_back(tmp_path):
+    names = ["Ärger", "no", "1", " \x85\u2028\n'\": {"]
+    corpus = replace(CORPUS, name="null", classes=names)
+    save_released(small_network(corpus), tmp_path / "a.pkl", about(corpus))
+    known = read_checkpoint(tmp_path / "a.pkl").trained
+    assert (known.dataset, known.classes) == ("null", names)
 
 
 BAD = {
