@@ -54,7 +54,8 @@ class Progress:
             tqdm.write(line, file=sys.stderr)
         elif sys.stderr is not None:
             with suppress(OSError, ValueError):  # ValueError: it was closed
-                print(line, file=sys.stderr, flush=True)
+                sys.stderr.write(f"{line}\n")  # at once, as other threads write, too
+                sys.stderr.flush()
 
     def close(self) -> None:
         """Nothing more is to come."""

@@ -95,7 +95,7 @@ def _status(parser, run, name, words):
     except (MemoryError, RuntimeError) as error:
         if not is_want_of_memory(error):
             raise
-        line = f"{name}: error: not enough memory; give it less at a time, or a larger machine"
+        line = f"{name}: error: not enough memory; give it less at a time, or a larger machine{_notes(error)}"
         status = _report(line, 2, ["batch_size", "jobs"], parser)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

@@ -19,7 +19,16 @@ from common.files import read_yaml
 from common.reporting.paper import paper_scores
 from common.reporting.tables import label_notes, summary_table
 from common.settings import DATASET_NAMES, DEFAULT_DATA, TrainingSettings, build
-from common.training.folder import CURVES, HISTORY, INITIAL_WEIGHTS, RESULTS, RunFolder, origin_of, settings_to_resume
+from common.training.folder import (
+    CURVES,
+    HISTORY,
+    INITIAL_WEIGHTS,
+    RESULTS,
+    SETTINGS,
+    RunFolder,
+    origin_of,
+    settings_to_resume,
+)
 from common.training.run import train_run
 from common.training.side_by_side import check_threads
 
@@ -49,6 +58,7 @@ def train_seeds(dataset: str, folder: Path, hyperparameters: dict, arguments: ar
     if arguments.settings and (earlier.get("data") or {}).get("sha256") not in (None, corpus.sources):
         print(f"Note: not the data files that {arguments.settings} names; the numbers will differ.")
     keep_memory()  # not before: reading the feature files takes more memory than anything after it
+    begun = time.time()
     try:
         tested, problems = train_run(
             corpus,
@@ -60,14 +70,21 @@ def train_seeds(dataset: str, folder: Path, hyperparameters: dict, arguments: ar
             overwrite=arguments.overwrite,
             resume=arguments.resume is not None,
         )
-    except KeyboardInterrupt as stop:
-        if stop.args:
-            stop.args = (f"{stop.args[0]}; resume with: {_command(output, arguments.device)}",)
+    except BaseException as error:
+        if arguments.resume or _is_newer(output / SETTINGS, begun):
+            error.add_note(f"resume with: {_command(output, arguments.device)}")
         raise
     if tested:
         _report(tested, corpus, output)
     if problems:
         raise InputError("; ".join(problems))
+
+
+def _is_newer(path, time):
+    try:
+        return path.stat().st_mtime >= time - 1  # file systems may count in seconds
+    except OSError:
+        return False
 
 
 def _command(output, device):

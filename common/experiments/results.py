@@ -100,7 +100,7 @@ def _read_run(run: Path) -> Results:
         raise InputError(f"{run}: of {dataset}; expected runs on {' or '.join(DATASETS)}, whose tables these are")
     try:
         table = pd.read_csv(run / PREDICTIONS, dtype={"dialogue": str}, keep_default_na=False)
-        seconds = float(pd.read_csv(run / HISTORY).seconds.sum())
+        seconds = float(pd.read_csv(run / HISTORY).seconds.sum()) if (run / HISTORY).exists() else 0.0
         table = table[table.label != ""]  # of the others no score is known
         dialogue, ids = pd.factorize(table.dialogue)
         label, prediction = (pd.Index(classes).get_indexer(table[name]) for name in ("label", "prediction"))

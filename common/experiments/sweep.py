@@ -130,9 +130,8 @@ def train_one(run: Run, output: Path, data: Data, device: str, turn: int) -> str
         part.parent.mkdir(parents=True, exist_ok=True)
         origin = origin_of(data.folder, data.synthetic)
         _, problems = train_run(corpus, run.settings, chosen, part, origin=origin, resumable=False, progress=False)
-        problems += [f"{name} was not written" for name in _missing(part)]
-        if problems:
-            raise InputError(problems[0])
+        if missing := _missing(part):
+            raise InputError(problems[0] if problems else f"{missing[0]} was not written")
         os.replace(part, folder)
     except (InputError, OSError) as error:
         if folder.exists():  # another worker, taken for dead, was faster
@@ -153,8 +152,8 @@ def in_one_line(run: Run, error: BaseException) -> str:
 
 
 def _missing(folder):
-    """Files that a finished run has, and `folder` lacks."""
-    names = (SETTINGS, HISTORY, PREDICTIONS, RESULTS, checkpoint_name(0))
+    """Files that a finished run has, and `folder` lacks; nothing depends on a history."""
+    names = (SETTINGS, PREDICTIONS, RESULTS, checkpoint_name(0))
     return [name for name in names if not (folder / name).is_file()]
 
 

@@ -1,5 +1,6 @@
 """train.py: runs that are repeated from their settings.yaml, folders that are taken, and what stands in a log."""
 
+import os
 import shutil
 
 import pandas as pd
@@ -59,7 +60,10 @@ def test_other_settings_files(project, run, ran, refused, tmp_path):
     written = yaml.safe_load((tmp_path / "run" / "settings.yaml").read_text())["hyperparameters"]
     assert (written["batch_size"], written["patience"], written["focal_gamma"]) == (5, 1, 1.0)
     for content, line in (
-        ("hyperparameters: {batchsize: 5, 3: 4}\n", f"{path}: no hyperparameter is called '3'; expected attention_dro"),
+        (
+            "hyperparameters: {batchsize: 5, 3: 4}\n",
+            f"{path}: no hyperparameter is called '3'; `python train.py --help` lists them",
+        ),
         ("hyperparameters: {epochs: many}\n", "epochs: found 'many'; expected a whole number; see --epochs"),
         ("dataset: MELD\n", f"--settings {path}: no hyperparameters in it; expected the settings.yaml of a run"),
     ):
@@ -104,3 +108,33 @@ def test_how_to_resume_is_a_whole_command_line(project, inside, tmp_path, monkey
     assert printed.err.splitlines()[-1].endswith(
         f"stopped by Ctrl-C; 0 of 1 seeds are finished; resume with: python train.py {ending}"
     )
+
+
+def test_want_of_memory_says_how_to_resume(project, inside, tmp_path, monkeypatch):
+    """But not where nothing has begun: then an old run is as it was."""
+    epoch, last = Trainer.run_epoch, [1, 0]
+
+    def failing(trainer):
+        if trainer.epoch == last[0]:
+            raise MemoryError
+        return epoch(trainer)
+
+    monkeypatch.setattr(Trainer, "run_epoch", failing)
+    words = [*SMALL, "--seeds", 1, "--output", tmp_path / "run"]
+    line = "train.py: error: not enough memory; give it less at a time, or a larger machine"
+    for hint in (f"; resume with: python train.py --resume {tmp_path / 'run'}", ""):
+        printed, status = inside(project / "MELD", "train.py", *words)
+        assert (printed.err.splitlines()[-1], status) == (f"{line}{hint}; see --batch-size", 2)
+        os.utime(tmp_path / "run" / "settings.yaml", (0, 0))
+        words = [*words, "--overwrite"]
+        last.pop(0)
+
+
+def test_a_finished_run_without_its_history_is_told_again(project, run, ran, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    history = pd.read_csv(tmp_path / "run" / "history.csv")
+    for rows in (history[history.seed != 1], None):
+        (tmp_path / "run" / "history.csv").unlink()
+        if rows is not None:
+            rows.to_csv(tmp_path / "run" / "history.csv", index=False)
+        assert "weighted F1" in ran(project / "MELD", "train.py", "--resume", tmp_path / "run")

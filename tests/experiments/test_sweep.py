@@ -14,6 +14,7 @@ from common.__main__ import main
 from common.data.load import load_corpus
 from common.errors import InputError
 from common.experiments import sweep as sweeping
+from common.experiments.results import read_results
 from common.experiments.sweep import Data, check_finished, planned, seconds_left, train_one
 from common.settings import TrainingSettings, build
 from common.training.run import train_run
@@ -168,10 +169,15 @@ def test_a_run_gets_its_name_only_if_it_is_complete(small, tmp_path, monkeypatch
     monkeypatch.setattr(sweeping, "train_run", losing)
     (run,) = planned(["MELD"], ["3"], [1], 1)
     data = data_of(small)
-    for name in FILES:
+    for name in set(FILES) - {"history.csv"}:
         assert train_one(run, tmp_path, data, "cpu", 0) == f"MELD/full/seed_1: {name} was not written"
         assert not list((tmp_path / "MELD" / "full").iterdir())
-    (tmp_path / run.name).mkdir()
+    name = "history.csv"  # is no reason to train again
+    assert train_one(run, tmp_path, data, "cpu", 0) is None
+    assert check_finished(run, tmp_path, data)
+    assert read_results(tmp_path / run.name).seconds == 0
+    for path in (tmp_path / run.name).iterdir():
+        path.unlink()
     with pytest.raises(InputError, match=r"seed_1: settings.yaml, .*ECERC_MODEL.pkl missing; restore it, or remove"):
         check_finished(run, tmp_path, data)
 
