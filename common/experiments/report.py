@@ -29,7 +29,7 @@ def write_about(sweep: Path, data: dict[str, dict[str, str]]) -> None:
     """
     known = read_yaml(sweep / ABOUT) if (sweep / ABOUT).exists() else {}
     with atomic(sweep / ABOUT) as file:
-        yaml.safe_dump(known | data, file, sort_keys=True, allow_unicode=True)
+        yaml.safe_dump(known | data, file, sort_keys=True)
 
 
 def write_report(sweep: str | Path) -> Path:

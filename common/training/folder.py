@@ -82,7 +82,7 @@ class RunFolder:
         if initial_weights:
             initial_weights(self.path / INITIAL_WEIGHTS)
         with atomic(self.path / SETTINGS) as file:
-            yaml.safe_dump(content, file, sort_keys=False, allow_unicode=True)
+            yaml.safe_dump(content, file, sort_keys=False)
 
     def settings(self) -> dict:
         """The content of settings.yaml."""

@@ -189,15 +189,13 @@ class _Run:
                     unfinished.keep(now)
                     self._show(bar, row, trainer.selection)
                     yield
+                trainer.select()
+                self._finish(index, trainer)
             except GeneratorExit:
                 unfinished.keep(now, leaving=True)
                 raise
-            except InputError as error:  # a loss that is not finite; the other seeds continue
-                self._failures[index] = str(error)
-                unfinished.drop()
-                return
-        trainer.select()
-        self._finish(index, trainer)
+            except InputError as error:  # a loss, or outputs, that are not finite; the other seeds continue
+                self._failures[index] = str(error) if title in str(error) else f"{title}: {error}"
         unfinished.drop()
 
     def _begin(self):
@@ -217,11 +215,13 @@ class _Run:
 
     def _finish(self, index, trainer):
         settings, evaluated = self._settings, {}
+        save_released(
+            trainer.network, self._folder.path / checkpoint_name(index), self._about
+        )  # first: it took longest
         for split in ("valid", "test"):
             batches = self._batches[split].with_order()
             log_prob = evaluate(trainer.network, batches)
             evaluated[split] = scores(batches.label, log_prob.argmax(1), self._corpus.classes)
-        save_released(trainer.network, self._folder.path / checkpoint_name(index), self._about)
         row = result_row(settings.seeds[index], trainer.selection.epoch, evaluated, self._corpus.classes)
         predicted = prediction_rows(self._corpus, "test", log_prob, seed=settings.seeds[index])
         self.history.write()

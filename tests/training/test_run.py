@@ -71,6 +71,18 @@ def test_what_a_run_leaves(corpus, tmp_path):
         assert results.selected_epoch[k] == of_seed.index(max(of_seed))
 
 
+def test_weights_are_kept_where_the_test_split_alone_is_too_large_for_them(corpus, tmp_path):
+    """Hours of training are not lost by features that only the last evaluation meets; no seed takes another down."""
+    corpus.features["text"][corpus.rows("test")[1]] = 1e38
+    chosen = settings(epochs=1, empty_history="strict")
+    tested, failures = train_run(corpus, chosen, CPU, tmp_path / "run", progress=False)
+    assert tested == {}
+    assert len(failures) == 2
+    for k, seed in enumerate((5, 6)):
+        assert failures[k].startswith(f"MELD seed {seed} ({k + 1}/2): utterance 1 of the split")
+        load_released(build_network(chosen, corpus), tmp_path / "run" / FILES[k])
+
+
 def test_a_run_spelled_out(corpus, tmp_path):
     """Seeding, initial weights, shuffling, α of the training split, γ and Adam, against a loop written by hand."""
     changes = {"class_weights": "train", "class_weight_formula": "log-inverse", "focal_gamma": 1.0, "batch_size": 3}
