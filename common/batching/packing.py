@@ -108,7 +108,7 @@ def arrange(
     if capacity is None:
         rows, padding = (-(-count // multiple) * multiple for count in (total, dialogues * longest - total))
         capacity = Capacity(dialogues, longest, rows, padding, *(int(e.sum()) for e in empty.values()))
-        groups = _groups(lengths)
+        groups = group(lengths)
     else:
         groups = [np.arange(capacity.dialogues)]
     n = np.concatenate([lengths, np.zeros(capacity.dialogues - dialogues, np.int64)])
@@ -174,10 +174,11 @@ def without_history(speaker: np.ndarray, lengths: np.ndarray) -> tuple[list[np.n
     return no_self, no_cross
 
 
-def _groups(lengths):
+def group(lengths: np.ndarray) -> list[np.ndarray]:
     """Positions in `lengths`, cut into groups of similar length."""
     order = np.argsort(-lengths, kind="stable")
-    groups, longest = [], None
+    groups: list[list[int]] = []
+    longest = None
     for i in order:
         if longest is None or (lengths[i] < SIMILAR * longest and longest > SHORT):
             groups.append([])

@@ -34,6 +34,7 @@ from common.training.folder import (
 )
 from common.training.history import History
 from common.training.loss import class_weights
+from common.training.memory import check_memory
 from common.training.side_by_side import check_threads, side_by_side
 
 _SEEDING = threading.Lock()  # initial weights come of PyTorch's own random numbers, which all threads share
@@ -89,6 +90,8 @@ def train_run(
     """
     folder, weight = RunFolder(output, overwrite, resume), class_weights(settings, corpus)
     check_threads(device, settings.threads)
+    if note := check_memory(corpus, settings, device, len(settings.seeds)):
+        print(note, file=sys.stderr)
     weight = None if weight is None else weight.to(device)
     start = None
     if initial_weights is not None:

@@ -23,6 +23,11 @@ def check_threads(device: torch.device, threads: int) -> None:
         )
 
 
+def at_a_time(count: int, device: torch.device, threads: int) -> int:
+    """How many of `count` jobs have a step under way at the same time."""
+    return min(count, {"cpu": torch.get_num_threads() // threads, "cuda": ON_GPU}.get(device.type, 1))
+
+
 def side_by_side(job: Callable[[int], Iterator[None]], count: int, device: torch.device, threads: int = 1) -> None:
     """Run job(0) to job(count - 1), generators that yield after setting up and after each step, to their ends.
 
@@ -33,8 +38,7 @@ def side_by_side(job: Callable[[int], Iterator[None]], count: int, device: torch
     InputError where PyTorch has fewer than `threads`.
     """
     check_threads(device, threads)
-    allowed = torch.get_num_threads()
-    workers = min(count, {"cpu": allowed // threads, "cuda": ON_GPU}.get(device.type, 1))
+    allowed, workers = torch.get_num_threads(), at_a_time(count, device, threads)
     turns = _Turns(job, count, workers + (device.type == "cpu" and workers > 1), device)
 
     def work():
