@@ -12,6 +12,8 @@ from common.data.fields import FeatureFile
 from common.data.text import repaired
 from common.errors import brief
 
+ENOUGH = 1000  # letters of a sentence: a file could hold one long sentence a million times
+
 
 def hold_against(
     file: FeatureFile, known: dict[str, Sequence], ids: list, lengths: list[int], classes: list[str], source: str
@@ -33,7 +35,7 @@ def hold_against(
             differ = unequal if set(found) == set(known[what]) else another
         else:
             rows = file.table(position, ids, lengths)
-            found = [repaired(entry) if isinstance(entry, str) else "" for row in rows for entry in row]
+            found = [repaired(entry[:ENOUGH]) if isinstance(entry, str) else "" for row in rows for entry in row]
             differ = no_word_in_common
         require(file, position, ids, lengths, found, known[what], differ, source)
 
@@ -88,7 +90,7 @@ def another(theirs: Sequence, ours: Sequence) -> int | None:
 def no_word_in_common(theirs: Sequence[str], ours: Sequence[str]) -> int | None:
     """The first turn with two sentences that have words, but none in common."""
     for t, pair in enumerate(zip(theirs, ours, strict=True)):
-        a, b = (set(re.findall(r"[^\W_]+", text.casefold())) for text in pair)
+        a, b = (set(re.findall(r"[^\W_]+", text[:ENOUGH].casefold())) for text in pair)
         if a and b and not a & b:
             return t
     return None
