@@ -6,7 +6,7 @@
 import argparse
 from pathlib import Path
 
-from common.commands.parser import OneLineParser
+from common.commands.parser import OneLineParser, say
 from common.errors import InputError
 from common.experiments.variants import TABLES
 from common.settings import DATASET_NAMES, DEFAULT_DATA
@@ -90,7 +90,7 @@ def _chosen(arguments):
         corpus, origin = load_corpus(dataset, folder, synthetic=arguments.synthetic)
         sha256[dataset] = corpus.sources
         about[dataset] = {"description": corpus.describe(), "unlike_paper": paper_scores(corpus, "test")[1]}
-        print(f"{corpus.describe()}\nfrom {origin}")
+        say(f"{corpus.describe()}\nfrom {origin}")
     data = Data(str(folder), arguments.synthetic, sha256)
     finished = [run for run in runs if check_finished(run, arguments.output, data)]
     return runs, finished, data, jobs, about
@@ -111,7 +111,7 @@ def _run(arguments):
         runs, finished, data, jobs, about = _chosen(arguments)
         write_about(output, about)
         pending = [run for run in runs if run not in finished]
-        print(f"{len(runs)} runs, {len(finished)} finished; {jobs} at a time into {arguments.output}", flush=True)
+        say(f"{len(runs)} runs, {len(finished)} finished; {jobs} at a time into {arguments.output}")
         try:
             problems = train_all(
                 pending,
@@ -133,7 +133,7 @@ def _run(arguments):
                 f"{len(problems)} of {len(runs)} runs could not be done, the others are kept; the same command tries "
                 f"again; the first: {problems[0]}"
             )
-        print(f"All {len(runs)} runs are finished; next: python -m common experiments report {arguments.output}")
+        say(f"All {len(runs)} runs are finished; next: python -m common experiments report {arguments.output}")
 
 
 def _plan(arguments):

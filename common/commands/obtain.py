@@ -39,5 +39,6 @@ def run(arguments: argparse.Namespace) -> None:
     kinds = [arguments.only] if arguments.only else KINDS
     try:
         obtain(arguments.datasets, arguments.data_dir, arguments.checkpoint_dir, kinds=kinds)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("the same command resumes") from None
+    except KeyboardInterrupt as stop:
+        stop.args = ("the same command resumes",)
+        raise

@@ -108,6 +108,14 @@ def _status(parser, run, name, words):
     return status
 
 
+def say(text: str) -> None:
+    """Print a line of a command whose work does not end when nobody reads on: what it writes into files counts."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        _closed_pipe()
+
+
 def _with_notes(error):
     return f"{error}{_notes(error)}"
 

@@ -11,7 +11,7 @@ import torch
 
 from common.commands.conversations import corpus_of, own_corpus_of, settings_for_own_corpus
 from common.commands.options import given_options, short_path
-from common.commands.parser import option_name
+from common.commands.parser import option_name, say
 from common.data.corpus import Corpus
 from common.environment import allow_tf32, choose_device, device_name, keep_memory, versions
 from common.errors import InputError
@@ -51,12 +51,13 @@ def train_seeds(dataset: str, folder: Path, hyperparameters: dict, arguments: ar
         RunFolder(output, arguments.overwrite)  # better refused before the data are read
         if own_corpus:
             settings, notes = settings_for_own_corpus(settings, given, own_corpus)
-            print("".join(f"{note}\n" for note in notes), end="")
+            for note in notes:
+                say(note)
     allow_tf32(settings.precision)
     corpus, origin = corpus_of(dataset, arguments, settings.labels, own_corpus)
-    print(f"{corpus.describe()}\nfrom {origin}; on {device_name(device)}; into {short_path(output)}", flush=True)
+    say(f"{corpus.describe()}\nfrom {origin}; on {device_name(device)}; into {short_path(output)}")
     if arguments.settings and (earlier.get("data") or {}).get("sha256") not in (None, corpus.sources):
-        print(f"Note: not the data files that {arguments.settings} names; the numbers will differ.")
+        say(f"Note: not the data files that {arguments.settings} names; the numbers will differ.")
     keep_memory()  # not before: reading the feature files takes more memory than anything after it
     begun = time.time()
     try:
@@ -99,9 +100,10 @@ def _report(tested: dict[int, dict], corpus: Corpus, output: Path) -> None:
     named = {f"seed {seed}": scores for seed, scores in tested.items()}
     label = corpus.label[corpus.rows("test")]
     if (label >= 0).any():
-        print(f"\nTest split, selected weights, in percent\n{summary_table(named, corpus.classes, paper)}")
-    print("".join(f"Note: test split: {note}\n" for note in label_notes(label, corpus.classes)), end="")
-    print(f"{f'No comparison with the paper: {reason}.' if reason else ''}\nEverything is in {short_path(output)}.")
+        say(f"\nTest split, selected weights, in percent\n{summary_table(named, corpus.classes, paper)}")
+    for note in label_notes(label, corpus.classes):
+        say(f"Note: test split: {note}")
+    say(f"{f'No comparison with the paper: {reason}.' if reason else ''}\nEverything is in {short_path(output)}.")
     if (output / HISTORY).is_file():
         from common.reporting.figures import curves_figure, save_figure  # matplotlib: only now, when training is over
 
@@ -152,7 +154,7 @@ def _note_other_machine(content, device, done):
         ("with PyTorch", (content.get("versions") or {}).get("torch"), versions()["torch"]),
     ):
         if begun not in (None, here):
-            print(f"Note: begun {what} {begun}, {done} {what} {here}; the last digits may differ.")
+            say(f"Note: begun {what} {begun}, {done} {what} {here}; the last digits may differ.")
 
 
 def _check_dataset(name, earlier, arguments):

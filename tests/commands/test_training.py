@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -138,3 +140,17 @@ def test_a_finished_run_without_its_history_is_told_again(project, run, ran, tmp
         if rows is not None:
             rows.to_csv(tmp_path / "run" / "history.csv", index=False)
         assert "weighted F1" in ran(project / "MELD", "train.py", "--resume", tmp_path / "run")
+
+
+def test_it_trains_though_nobody_reads_on(project, tmp_path):
+    """As under `train.py | head -1`, whether Python writes each piece at once or not."""
+    read, write = os.pipe()
+    os.close(read)
+    words = [sys.executable, "train.py", *SMALL, "--data-dir", project / "data", "--seeds", "1", "--output"]
+    done = subprocess.run(
+        [*words, tmp_path / "run"], cwd=project / "MELD", stdout=write, stderr=subprocess.PIPE, text=True
+    )
+    os.close(write)
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[-1].startswith("MELD seed 1 (1/1): 2/2 epochs")
+    assert (tmp_path / "run" / "curves.png").is_file()
