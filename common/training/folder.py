@@ -66,8 +66,10 @@ class RunFolder:
 
         Raises InputError where another training writes into it.
         """
+        if self.path.exists() and not self._existed:  # a new folder belongs to one run only
+            raise InputError(self._taken)
         with folder_for(self.path, new=not self._existed), locked(self.path / LOCK, self._taken):
-            self._check()  # a new folder belongs to one run only
+            self._check()
             for file in self.path.glob(".*.part"):  # of writers that were killed
                 file.unlink(missing_ok=True)
             yield

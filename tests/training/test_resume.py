@@ -179,7 +179,13 @@ def test_two_trainings_into_one_folder(corpus, tmp_path):
     with RunFolder(tmp_path / "run").writing(), pytest.raises(InputError, match="another training writes into it"):
         train_run(corpus, SETTINGS, CPU, tmp_path / "run", overwrite=True)
     assert not (tmp_path / "run").exists()  # nothing came into it
+    late = RunFolder(tmp_path / "run")  # two that were begun in the same second have the same name
     (tmp_path / "run").mkdir()
+    with (
+        pytest.raises(InputError, match="another training writes into it; wait, or use another folder"),
+        late.writing(),
+    ):
+        pass
     first, second = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "run")  # both found it empty
     with first.writing():
         first.begin({})
