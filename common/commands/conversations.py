@@ -7,6 +7,7 @@ from typing import Any
 
 from common.commands.options import short_path
 from common.commands.parser import option_name
+from common.data import DATASETS
 from common.data.corpus import SPLITS, Corpus
 from common.data.load import load_corpus
 from common.data.own import FILE, read_own
@@ -25,7 +26,8 @@ def own_corpus_of(arguments: Namespace) -> Corpus | None:
     if folder.is_file():
         raise InputError(f"{folder}: is a file; give the folder that holds it", ["data_dir"])
     corpus = read_own(folder)
-    if corpus is None and any(folder.glob("*.csv")):
+    released = any((folder / module.FOLDER).is_dir() for module in DATASETS.values())  # beside it, a CSV is anything
+    if corpus is None and not released and any(folder.glob("*.csv")):
         raise InputError(
             f"{folder}: holds CSV files, but no {FILE}; make it with `python -m common build`", ["data_dir"]
         )

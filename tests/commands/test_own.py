@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from common.__main__ import main
-from common.commands.conversations import check_own_corpus, settings_for_own_corpus
+from common.commands.conversations import check_own_corpus, own_corpus_of, settings_for_own_corpus
 from common.data.corpus import SENTIMENTS
 from common.data.own import build_meld, write_own
 from common.errors import InputError
@@ -137,6 +138,13 @@ def test_a_folder_that_is_none_of_own_conversations(talks, script, tmp_path):
     assert re.search(r"talks: holds CSV files, but no corpus.npz; make it with `python -m common build`", line)
     line = script("inference.py", "--data-dir", talks / "talks" / "data" / "corpus.npz", status=2)
     assert "corpus.npz: is a file; give the folder that holds it; see --data-dir" in line
+
+
+def test_a_csv_file_beside_released_files_is_none_of_own_conversations(tmp_path):
+    """Such as the predictions of a run, written there."""
+    (tmp_path / "predictions.csv").touch()
+    (tmp_path / "meld").mkdir()
+    assert own_corpus_of(Namespace(synthetic=False, data_dir=tmp_path)) is None
 
 
 def test_utterances_without_a_label(project, in_process, capsys, tmp_path):
