@@ -39,7 +39,8 @@ def corpus_of(dataset: str, arguments: Namespace, labels: str, own_corpus: Corpu
     if own_corpus is None:
         return load_corpus(dataset, arguments.data_dir, synthetic=arguments.synthetic, labels=labels)
     corpus = own_corpus.with_sentiment() if labels == "sentiment" else own_corpus
-    return corpus, f"{short_path(arguments.data_dir)}, your own"
+    older = ", of an older build, so utterances are numbered by position: build it again to have your numbers"
+    return corpus, f"{short_path(arguments.data_dir)}, your own{older if corpus.numbers is None else ''}"
 
 
 def settings_for_own_corpus(

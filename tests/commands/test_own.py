@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 from common.__main__ import main
-from common.commands.conversations import check_own_corpus, own_corpus_of, settings_for_own_corpus
+from common.commands.conversations import check_own_corpus, corpus_of, own_corpus_of, settings_for_own_corpus
 from common.data.corpus import SENTIMENTS
 from common.data.own import build_meld, write_own
 from common.errors import InputError
@@ -145,6 +146,13 @@ def test_a_csv_file_beside_released_files_is_none_of_own_conversations(tmp_path)
     (tmp_path / "predictions.csv").touch()
     (tmp_path / "meld").mkdir()
     assert own_corpus_of(Namespace(synthetic=False, data_dir=tmp_path)) is None
+
+
+def test_an_older_build_says_that_it_lacks_the_numbers(tmp_path):
+    corpus, arguments = random_corpus([3, 2]), Namespace(data_dir=tmp_path)
+    assert "numbered by position: build it again" in corpus_of("MELD", arguments, "emotion", corpus)[1]
+    numbered = replace(corpus, numbers=corpus.positions + 1)
+    assert corpus_of("MELD", arguments, "emotion", numbered)[1].endswith(", your own")
 
 
 def test_utterances_without_a_label(project, in_process, capsys, tmp_path):
