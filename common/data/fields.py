@@ -133,7 +133,7 @@ class FeatureFile:
                 values = tuple(values) if isinstance(values, list | tuple) else (values,)
                 size += 64 * len(values)
                 self._require_room(position, size)
-                if not values or not all(map(_plain, values)):
+                if not values or not all(_plain(value) and value == value for value in values):  # NaN equals nothing
                     raise self.error(position, f"the entry {brief(values)}", "numbers or strings, or a list of them", i)
                 entries.append(tuple(repaired(value) if isinstance(value, str) else value for value in values))
         return entries
@@ -151,11 +151,12 @@ class FeatureFile:
             names = [str(entry.index(1)) for entry in known]
         else:
             names = [str(entry[0] if len(entry) == 1 else list(entry)) for entry in known]
-        alike: dict[str, str] = {}
-        for name in names:
-            other = alike.setdefault(name.strip().casefold(), name)
-            if other != name:
-                raise self.error(position, f"the speakers {brief(other)} and {brief(name)}", "one spelling of a name")
+        alike: dict[str, tuple] = {}
+        for name, entry in zip(names, known, strict=True):
+            other = alike.setdefault(name.strip().casefold(), entry)
+            if other != entry:  # such as 1 and "1"
+                found = " and ".join(brief(e[0] if len(e) == 1 else list(e)) for e in (other, entry))
+                raise self.error(position, f"the speakers {found}", "one spelling of a name")
         at = {entry: k for k, entry in enumerate(known)}
         return np.array([at[entry] for entry in entries], np.int64), names
 

@@ -161,6 +161,14 @@ def test_iemocap_speakers_have_to_be_strings_or_numbers(tmp_path):
         iemocap.read(tmp_path)
 
 
+def test_a_speaker_that_equals_nobody_is_refused(tmp_path):
+    """NaN is not even itself: each turn would have a speaker of its own."""
+    meld.write(small_corpus("MELD", sizes=(4, 2, 3)), tmp_path)
+    rewrite(tmp_path / meld.FILE, lambda c: c[0].__setitem__(0, [np.full(9, np.nan)] * len(c[1][0])))
+    with pytest.raises(InputError, match=r"field 0 \(speakers\), dialogue 0: found the entry \(nan, nan"):
+        meld.read(tmp_path)
+
+
 def test_meld_sentiment_has_three_classes(tmp_path):
     corpus = small_corpus("MELD", sizes=(4, 2, 3))
     meld.write(corpus, tmp_path / "meld")
@@ -206,7 +214,7 @@ def test_iemocap_speakers_differ_where_their_entries_do(tmp_path, entries, names
     assert read.speaker[: len(numbers)].tolist() == numbers
 
 
-@pytest.mark.parametrize("names", [["M", "m"], ["Ann", "Ann "]])
+@pytest.mark.parametrize("names", [["M", "m"], ["Ann", "Ann "], [1, "1"]])
 def test_speakers_that_differ_in_case_or_blanks_only(tmp_path, names):
     iemocap.write(small_corpus(), tmp_path)
     rewrite(tmp_path / iemocap.BASE, spoil(1, lambda row: names + row[2:]))
