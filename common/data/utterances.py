@@ -1,5 +1,6 @@
 """The user's utterances: what the cells of a CSV file have to be, and a table that holds together."""
 
+import re
 import unicodedata
 from collections import Counter
 from pathlib import Path
@@ -128,15 +129,21 @@ def _line(row):
 
 
 def _refuse_spellings(table, column):
-    """Raises InputError for values that differ in case or blanks only, or numbers of the same value."""
+    """Raises InputError for values that differ in case, blanks or invisible letters only, or numbers of one value."""
     seen = {}
     for value in table[column].unique():
         key = as_number(value) if column == "label" else None
-        key = "".join(unicodedata.normalize("NFKC", value).casefold().split()) if key is None else key
+        key = _look(value) if key is None else key
         if seen.setdefault(key, value) != value:
             other = table[table[column] == seen[key]].iloc[0]
             expected = f"one spelling, but {_line(other)} has {seen[key]!r}"
             refuse(table, table[column] == value, column, expected)
+
+
+def _look(value):
+    """What is seen of `value`; ids that a program made numbers, such as 7.0, look like 7."""
+    seen = "".join(c for c in unicodedata.normalize("NFKC", value) if unicodedata.category(c) != "Cf")
+    return re.sub(r"^(\d+)\.0+$", r"\1", "".join(seen.casefold().split()))
 
 
 def _without_marks(table):

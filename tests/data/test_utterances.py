@@ -100,6 +100,8 @@ def test_minus_one_that_may_be_a_class(read, labels):
         ("a,3,Ann,ca lm,train", "column label has 'ca lm'; expected one spelling, but line 2 has 'calm'"),
         ("a,3,ann,calm,train", "column speaker has 'ann'; expected one spelling, but line 2 has 'Ann'"),
         ("A,3,Ann,calm,train", "column dialogue has 'A'; expected one spelling, but line 2 has 'a'"),
+        ("a,3,Ann,calm\u200b,train", r"column label has 'calm\\u200b'; expected one spelling, but line 2 has 'calm'"),
+        ("\ufeffa,3,Ann,calm,train", r"column dialogue has '\\ufeffa'; expected one spelling, but line 2 has 'a'"),
         ("a,3,,calm,train", "column speaker has ''; expected a name, which every row needs"),
         ("a,3,NaN,calm,train", "column speaker has 'NaN'; expected a name"),
         (",3,Ann,calm,train", "column dialogue has ''; expected an id"),
@@ -126,6 +128,17 @@ def test_minus_one_that_may_be_a_class(read, labels):
 def test_a_wrong_row_is_named(read, row, message):
     with pytest.raises(InputError, match=rf"u.csv: line 6.*{message}" if "line 6" not in message else message):
         read(HEADER, *ROWS, row)
+
+
+@pytest.mark.parametrize("column", [0, 2])
+def test_ids_that_became_numbers_with_a_point_are_those_without(read, column):
+    """As pandas writes whole numbers once a cell was empty."""
+    first, second = (row.split(",") for row in ("7,1,7,calm,train", "7,2,7,calm,train"))
+    second[column] = "7.0"
+    with pytest.raises(InputError, match=r"has '7\.0'; expected one spelling, but line 2 has '7'"):
+        read(HEADER, ",".join(first), ",".join(second))
+    second[column] = "07"
+    read(HEADER, ",".join(first), ",".join(second))
 
 
 def test_numbers_of_one_value_are_one_class(read):
