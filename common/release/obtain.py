@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from common.data import DATASETS
+from common.data.mistaken import text_instead
 from common.errors import InputError
 from common.files import HEAD, atomic, locked, mistaken_for, sha256
 from common.release.download import DownloadError, UnreachableError, from_drive, from_hub, hub_files
@@ -180,4 +181,5 @@ def read_manifest(folder: str | Path) -> dict[str, dict]:
 
 def _mistaken(path):
     with open(path, "rb") as file:
-        return mistaken_for(file.read(HEAD))
+        head = file.read(HEAD)
+    return mistaken_for(head) or text_instead(head)

@@ -30,7 +30,9 @@ def offered(server, tmp_path):
     """A server that has small IEMOCAP files and checkpoints."""
     iemocap.write(small_corpus(), tmp_path / "origin")
     server.on_drive({DRIVE_IDS[name]: (tmp_path / "origin" / name).read_bytes() for name in iemocap.FILES})
-    server.checkpoints = {f"ckpt/{d}/{n}": f"{d}{n}".encode() for d in ("IEMOCAP", "MELD") for n in CHECKPOINTS}
+    server.checkpoints = {
+        f"ckpt/{d}/{n}": b"\x80" + f"{d}{n}".encode() for d in ("IEMOCAP", "MELD") for n in CHECKPOINTS
+    }
     server.on_hub(server.checkpoints)
     return server
 

@@ -27,6 +27,7 @@ SLEEP = time.sleep  # before the fixture `server` takes it away
     ("content", "words"),
     [
         (POINTER, "the server answers a Git LFS pointer"),
+        (b"Not Found\n", "the server answers a text ('Not Found') instead of the file"),
         (b"<html><title>Sorry</title>", "the server answers a web page ('Sorry') instead of the file"),
         (b"", "the server answers an empty file"),
     ],
@@ -92,14 +93,14 @@ def test_a_file_that_appears_meanwhile_is_not_overwritten(offered, command, tmp_
     target = tmp_path / "data" / "meld" / meld.FILE
 
     def meanwhile(handler):
-        target.write_bytes(b"mine")
+        target.write_bytes(b"\x80mine")
         drive_file()(handler)
 
     offered.replies["/uc"] = [meanwhile]
     printed, status = command("MELD", "--only", "features")
     assert status == 0
-    assert digest(b"mine") in printed.out
-    assert target.read_bytes() == b"mine"
+    assert digest(b"\x80mine") in printed.out
+    assert target.read_bytes() == b"\x80mine"
     assert os.listdir(target.parent) == [meld.FILE]
 
 

@@ -139,7 +139,9 @@ def test_the_known_checksum_of_a_checkpoint_is_demanded(offered, command, tmp_pa
 
 
 def test_the_checksum_on_the_hub_is_demanded(offered, command, tmp_path):
-    offered.replies["/zt-ai/ECERC/resolve/main/ckpt/IEMOCAP/ECERC_MODEL.pkl"] = [hub_file(b"IEMOCAPecERC_MODEL.pkl")]
+    offered.replies["/zt-ai/ECERC/resolve/main/ckpt/IEMOCAP/ECERC_MODEL.pkl"] = [
+        hub_file(b"\x80IEMOCAPecERC_MODEL.pkl")
+    ]
     printed, status = command("IEMOCAP", "--only", "checkpoints")
     assert status == 2
     assert "received a file with SHA-256" in printed.err
@@ -152,7 +154,8 @@ def test_the_checksum_on_the_hub_is_demanded(offered, command, tmp_path):
         (POINTER, "exists already, but is a Git LFS pointer"),
         (b"<html><title>Sorry</title>", "exists already, but is a web page ('Sorry')"),
         (b"", "exists already, but is an empty file"),
-        (b"other", "exists already, but is another file"),
+        (b"Not Found", "exists already, but is a text ('Not Found')"),
+        (b"\x80other", "exists already, but is another file"),
     ],
 )
 def test_what_is_there_and_is_not_it_is_named_and_left(offered, command, tmp_path, content, words):
@@ -166,7 +169,7 @@ def test_what_is_there_and_is_not_it_is_named_and_left(offered, command, tmp_pat
 
 def test_a_file_changed_since_it_was_obtained_is_named(offered, command, tmp_path):
     command("IEMOCAP")
-    (tmp_path / "data" / "iemocap" / iemocap.BASE).write_bytes(b"changed")
+    (tmp_path / "data" / "iemocap" / iemocap.BASE).write_bytes(b"\x80changed")
     printed, status = command("IEMOCAP")
     assert status == 2
     assert "IEMOCAP_features.pkl from https://drive" in printed.err
