@@ -202,9 +202,9 @@ def _checked(f, value):
 def build(kind: type[Settings], values: dict[str, Any], where: object) -> Settings:
     """Settings of class `kind` from a dict. Raises InputError for names that do not exist, naming `where`."""
     known = {f.name for f in fields(kind)}
-    unknown = sorted(set(values) - known)
+    unknown = [name for name in values if name not in known]
     if unknown:
-        mend = meant(unknown[0], known) or "; `python train.py --help` lists them"
+        mend = meant(str(unknown[0]), known) or "; `python train.py --help` lists them"
         raise InputError(f"{where}: no hyperparameter is called {brief(unknown[0])}{mend}")
     return kind(**values)
 

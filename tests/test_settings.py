@@ -63,8 +63,11 @@ def test_wrong_values_at_the_top_of_the_script_are_named():
         InputError, match=r"train.py: no hyperparameter is called 'learning_rat'; did you mean learning_rate\?$"
     ):
         build(TrainingSettings, {"learning_rat": 1e-3}, "train.py")
-    with pytest.raises(InputError, match=r"no hyperparameter is called 'cats'; `python train.py --help` lists them$"):
-        build(TrainingSettings, {"cats": 3}, "train.py")
+    for name in ("cats", 3, None):  # as in a settings.yaml
+        with pytest.raises(
+            InputError, match=f"no hyperparameter is called {name!r}; `python train.py --help` lists them$"
+        ):
+            build(TrainingSettings, {name: 3, "epochs": 1}, "train.py")
     for name, value, message in (
         ("positions", "yes", "found 'yes'; expected True or False"),
         ("modality_order", "mixed", "found 'mixed'; expected one of released, aligned"),
