@@ -99,6 +99,12 @@ def test_processes_end_with_the_one_that_started_them(tmp_path, number):
         time.sleep(0.01)
 
 
+def test_a_process_watches_before_it_imports_anything_large():
+    code = "import sys, common.experiments.process; print({'torch', 'numpy', 'pandas', 'yaml'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
 def test_a_process_that_has_ended_does_nothing_more():
     process = WorkerProcess(1)
     process.kill()
