@@ -29,7 +29,7 @@ _MEANING = {
 }
 _SPLITS = {"training": "train", "validation": "valid", "val": "valid", "dev": "valid", "development": "valid"}
 _SPLITS |= {"testing": "test"} | {name: name for name in SPLITS}
-_NOTHING = {"nan", "NaN", "<NA>", "null", "NULL", "n/a", "N/A"}  # what programs write where they have no value
+_NOTHING = {"nan", "NaN", "<NA>", "null", "NULL", "n/a", "N/A", "#N/A"}  # what programs write where they have no value
 _UNKNOWN = {"", "na", "xxx", "?"} | {mark.casefold() for mark in _NOTHING}  # xxx: raters disagreed (IEMOCAP)
 
 
@@ -72,7 +72,7 @@ def checked(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """
     refuse(table, ~table.split.isin(SPLITS), "split", "train, valid or test")
     for column, what in (("speaker", "a name"), ("dialogue", "an id")):
-        refuse(table, table[column].isin(_NOTHING | {""}), column, f"{what}, which every row needs")
+        refuse(table, table[column].isin(_NOTHING | {"", "None"}), column, f"{what}, which every row needs")
         _refuse_spellings(table, column)
     whole = table.utterance.str.fullmatch(r"-?\d{1,15}(\.0*)?")
     refuse(table, ~whole, "utterance", "whole numbers; if it is what is said, call the column sentence")
@@ -150,12 +150,12 @@ def _without_marks(table):
     """`table` with labels "" where a mark says that it is not known, and a line that counts these marks."""
     counts = Counter(table.label)
     marks = {label for label in counts if label.casefold() in _UNKNOWN}
-    minus = {label for label in counts if as_number(label) == -1}
+    minus = {label for label in counts if as_number(label) in (-1, -100)}  # -100: what losses of PyTorch leave out
     values = [as_number(label) for label in counts.keys() - marks - minus]
-    if None in values or min(values, default=0) >= 0:  # beside other negative numbers, -1 is one of them
+    if None in values or min(values, default=0) >= 0:  # beside other negative numbers, they are such
         if values and None not in values and max(values) <= 1:
             expected = "negative, positive or the like for a class; an empty cell where it is not known"
-            refuse(table, table.label.isin(minus), "label", expected)
+            refuse(table, table.label.map(as_number) == -1, "label", expected)
         marks |= minus
     found = [f"{counts[mark]} {mark or 'empty'}" for mark in sorted(marks)]
     notes = [f"Without a label: {sum(counts[mark] for mark in marks)} ({', '.join(found)})."] if marks else []

@@ -64,18 +64,20 @@ def test_splits_under_other_names(read):
 
 
 def test_marks_of_the_unknown(read):
-    marks = ("nan", "NaN", "NULL", "n/a", "<NA>", "NA", "xxx", "XXX", "?", "-1", "-1.0", "", " ")
+    marks = ("nan", "NaN", "NULL", "n/a", "<NA>", "NA", "xxx", "XXX", "?", "#N/A", "-1", "-1.0", "-100", "", " ")
     real = ("calm", "none", "other", "oth", "unknown")
     table, notes = read(HEADER, *labelled(*real, *marks, "xxx"))
-    assert table.label.tolist() == [*real, *[""] * 14, "calm"]
-    counts = "2 empty, 1 -1, 1 -1.0, 1 <NA>, 1 ?, 1 NA, 1 NULL, 1 NaN, 1 XXX, 1 n/a, 1 nan, 2 xxx"
-    assert notes == [f"Without a label: 14 ({counts})."]
+    assert table.label.tolist() == [*real, *[""] * 16, "calm"]
+    counts = "2 empty, 1 #N/A, 1 -1, 1 -1.0, 1 -100, 1 <NA>, 1 ?, 1 NA, 1 NULL, 1 NaN, 1 XXX, 1 n/a, 1 nan, 2 xxx"
+    assert notes == [f"Without a label: 16 ({counts})."]
 
 
 @pytest.mark.parametrize(
     ("labels", "known"),
     [
         (("0", "1", "2", "-1"), ["0", "1", "2", ""]),
+        (("0", "1", "-100"), ["0", "1", ""]),
+        (("-100", "-50", "50"), ["-100", "-50", "50"]),
         (("-2", "-1", "0", "1"), ["-2", "-1", "0", "1"]),
         (("calm", "-1", "angry"), ["calm", "", "angry"]),
     ],
@@ -104,6 +106,7 @@ def test_minus_one_that_may_be_a_class(read, labels):
         ("\ufeffa,3,Ann,calm,train", r"column dialogue has '\\ufeffa'; expected one spelling, but line 2 has 'a'"),
         ("a,3,,calm,train", "column speaker has ''; expected a name, which every row needs"),
         ("a,3,NaN,calm,train", "column speaker has 'NaN'; expected a name"),
+        ("a,3,None,calm,train", "column speaker has 'None'; expected a name"),
         (",3,Ann,calm,train", "column dialogue has ''; expected an id"),
         ("a,3,Ann,calm,eval", "column split has 'eval'; expected train, valid or test"),
         (
