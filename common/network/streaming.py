@@ -89,6 +89,8 @@ class Live:
         network does not use may be left out. Raises InputError where sizes do not fit, and for features that are no
         finite numbers, or too large for the network; then nothing has changed.
         """
+        if self.network.training:  # somebody called train() since: dropout would make the outputs random
+            self.network.eval()
         ids, names = names_of(conversations, "conversations"), names_of(speakers, "speakers")
         if len(ids) != len(names):
             raise InputError(
@@ -182,6 +184,9 @@ class Live:
             )
         tensors = {}
         for name in used:
+            if features.get(name) is None:
+                both = ", or the text features again, if those of training served as both" if name == "event" else ""
+                raise InputError(f"live conversations: no {name} features; expected {', '.join(used)}{both}")
             expected = len(ids), network.widths[name]
             tensors[name] = numbers_of(name, features.get(name), expected, self._device)
             self._refuse(tensors[name], ids, f"{name} of {{}} holds NaN or infinity")
