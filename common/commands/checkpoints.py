@@ -199,7 +199,8 @@ def _known_of(name, checkpoint, dataset, synthetic, given):
     top = "the values at the top of the script, or the options"
     if dataset in DATASETS:
         sure = authors or stands_for_authors(checkpoint.path, dataset)
-        note = f"Note: {name} {unknown}: taken as one of the authors', with {top}."
+        order = ", on the classes as given" if given else ""
+        note = f"Note: {name} {unknown}: taken as one of the authors'{order}, with {top}."
         return {}, published.SETTINGS[dataset], None, [] if sure else [note]
     if authors:
         values = published.SETTINGS[authors]

@@ -155,6 +155,11 @@ def test_checkpoints_that_say_nothing(released, tmp_path, monkeypatch):
     settings, classes, (note,) = settings_of("MELD", older)
     assert (settings.modality_order, classes) == ("released", None)
     assert note.startswith("Note: ECERC_MODEL_2.pkl says nothing of its training")
+    assert "taken as one of the authors', with" in note
+    unknown = {"a.pkl": read_checkpoint(older)}
+    _, classes, (given,) = commands.trained_settings("MELD", unknown, published.SETTINGS["MELD"], {}, False, CLASSES)
+    assert classes == CLASSES
+    assert "taken as one of the authors', on the classes as given, with" in given
     strict = {"empty_history": "strict"}
     words = "Note: trained with empty_history released, evaluated with strict."
     for where in ({"options": strict}, {"top": strict}):
