@@ -39,8 +39,8 @@ def _add_arguments(parser: argparse.ArgumentParser, dataset: str, hyperparameter
         "--settings",
         type=Path,
         metavar="FILE",
-        help="settings.yaml of a run, to repeat it: its hyperparameters, seeds, data and initial weights count over "
-        "the top of the script, and options over them",
+        help="settings.yaml of a run, or its folder, to repeat it: its hyperparameters, seeds, data and initial "
+        "weights count over the top of the script, and options over them",
     )
     parser.add_argument(
         "--resume", type=Path, metavar="RUN", help="resume a run that was stopped, with the settings it has"

@@ -127,7 +127,7 @@ def _resumed(arguments: argparse.Namespace, given: dict, device: torch.device) -
 
 def _repeated(arguments: argparse.Namespace, device: torch.device) -> tuple[dict, dict]:
     """Hyperparameters in the file of --settings, and all that it says; fills in the arguments that it has."""
-    path = arguments.settings
+    path = arguments.settings / SETTINGS if arguments.settings.is_dir() else arguments.settings
     content = read_yaml(path)
     values = content.get("hyperparameters")
     if not isinstance(values, dict):

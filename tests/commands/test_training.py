@@ -22,7 +22,7 @@ def tables(run):
 
 def test_a_run_repeated_from_its_settings(project, run, ran, in_process, tmp_path):
     """Seeds, data and all; options count over the file."""
-    words = ["--settings", run / "settings.yaml", "--output", tmp_path / "again"]
+    words = ["--settings", run, "--output", tmp_path / "again"]  # as well as the file in it
     printed, status = in_process(project / "MELD", "train.py", *words)
     assert not status, printed.err
     assert tables(tmp_path / "again") == tables(run)
