@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
     from common.network.explain import explain
     from common.reporting.analysis import checkpoint_analysis, conversations, turn_name
     from common.reporting.case_figure import case_figure
-    from common.reporting.figures import save_figure
+    from common.reporting.figures import figure_paths, save_figure
     from common.training.run import build_network
 
     dataset, device, hyperparameters = arguments.dataset, choose_device(arguments.device), _hyperparameters(arguments)
@@ -45,8 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
     ((name, checkpoint),) = checkpoints.items()
     dialogue, turn = _place(arguments, corpus)
-    for ending in (".png", ".svg"):
-        target = arguments.output.with_suffix(ending)
+    for target in figure_paths(arguments.output):
         if target.exists() and not arguments.overwrite:
             raise InputError(f"--output {target}: exists already; choose another name, or --overwrite")
     require_writable(arguments.output.parent, f"--output {arguments.output}")

@@ -67,9 +67,16 @@ def curves_figure(history: pd.DataFrame, results: pd.DataFrame, title: str) -> F
     return figure
 
 
+def figure_paths(path: str | Path) -> list[Path]:
+    """`path` with the endings .png and .svg; if it has one of these, in its place, but `fig4.1` keeps its 1."""
+    path = Path(path)
+    stem = path.stem if path.suffix in (".png", ".svg") else path.name
+    return [path.with_name(stem + ending) for ending in (".png", ".svg")]
+
+
 def save_figure(figure: Figure, path: str | Path) -> list[Path]:
-    """Write `figure` as `path` with the endings .png and .svg, each atomically; returns both paths."""
-    paths = [Path(path).with_suffix(ending) for ending in (".png", ".svg")]
+    """Write `figure` to both `figure_paths`, each atomically; returns them."""
+    paths = figure_paths(path)
     with rc_context({"svg.hashsalt": "ecerc"}):  # the same figure gives the same file
         for target, about in zip(paths, ({}, {"Date": None}), strict=True):
             with atomic(target, "wb") as file:

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.image import imread
 
-from common.reporting.figures import confusion_figure, curves_figure, save_figure
+from common.reporting.figures import confusion_figure, curves_figure, figure_paths, save_figure
 
 COUNTS = np.array([[30, 10, 0], [1, 1, 2], [0, 0, 0]])
 
@@ -41,3 +41,8 @@ def test_files_are_the_same_each_time(tmp_path):
     for path, other in zip(first, again, strict=True):
         assert path.read_bytes() == other.read_bytes()
     assert imread(first[0]).std() > 0
+
+
+def test_a_point_in_a_name_is_no_ending():
+    for given, name in (("fig4.1", "fig4.1"), ("case", "case"), ("case.png", "case"), ("a/b.svg", "a/b")):
+        assert [str(path) for path in figure_paths(given)] == [f"{name}.png", f"{name}.svg"]
