@@ -172,6 +172,8 @@ def remove_parts(output: Path) -> None:
         with suppress(OSError):
             os.replace(part, gone)
             shutil.rmtree(gone, ignore_errors=True)
+    for file in output.glob(f".*{PART}"):
+        file.unlink(missing_ok=True)
 
 
 def seconds_taken(folder: Path) -> tuple[int, float]:

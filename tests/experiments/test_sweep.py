@@ -199,8 +199,10 @@ def test_what_is_left_is_out_of_the_way_before_it_is_removed(tmp_path, monkeypat
     part, seen = tmp_path / "MELD" / "full" / f".seed_1.77.ab{sweeping.PART}", []
     part.mkdir(parents=True)
     monkeypatch.setattr(sweeping.shutil, "rmtree", lambda path, **options: seen.append((path.exists(), part.exists())))
+    (tmp_path / f".sweep.yaml.77.ab{sweeping.PART}").touch()
     sweeping.remove_parts(tmp_path)
     assert seen == [(True, False)]
+    assert [path.name for path in tmp_path.iterdir()] == ["MELD"]
 
 
 def test_a_refused_sweep_leaves_no_folder(refused, tmp_path):

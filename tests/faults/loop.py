@@ -1,5 +1,6 @@
 """Trainings of many seeds side by side, again and again, with as many writings of history.csv as there can be."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from common.training.run import train_run
 from tests.faults.kills import SETTINGS, outcome
 from tests.small import small_corpus
 
+EPOCHS = 8
+
 
 def train_again_and_again(times: int, folder: Path, seeds: int = 12) -> dict[str, int]:
     """Train so many `seeds` with four threads, `times` times, and compare with a plain training, one after another.
@@ -18,8 +21,9 @@ def train_again_and_again(times: int, folder: Path, seeds: int = 12) -> dict[str
     Returns how many trainings, and rows of results, predictions and history, were compared. Raises AssertionError.
     """
     every = tuple(range(seeds))
-    corpus, settings = small_corpus("MELD", sizes=(8, 4, 4)), replace(SETTINGS, seeds=every, epochs=4)
-    before = torch.get_num_threads()
+    corpus, settings = small_corpus("MELD", sizes=(8, 4, 4)), replace(SETTINGS, seeds=every, epochs=EPOCHS)
+    before = torch.get_num_threads(), sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # threads meet more often than they do by themselves
     counts = dict.fromkeys(("trainings", "results.csv", "predictions.csv", "history.csv"), 0)
 
     def train(name, threads):
@@ -41,5 +45,6 @@ def train_again_and_again(times: int, folder: Path, seeds: int = 12) -> dict[str
                 for name in list(counts)[1:]:
                     counts[name] += len(found[name])
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(before[0])
+        sys.setswitchinterval(before[1])
     return counts

@@ -69,9 +69,18 @@ def kill_sweeps(times: int, folder: Path, choice: random.Random) -> dict[str, in
     assert start(quiet).wait() == 0
     whole, expected = time.monotonic() - begun, runs_of(quiet)
     counts = dict.fromkeys(("signals", *(number.name for number in SIGNALS), "under way", "sweeps", "kept"), 0)
+    try:
+        _kill(times, victim, choice, whole, expected, counts)
+    except BaseException as error:
+        error.add_note(f"after {counts}")
+        raise
+    return counts
+
+
+def _kill(times, victim, choice, whole, expected, counts):
     kept: dict[str, list[bytes]] = {}
     process = start(victim)
-    while counts["signals"] < times or process.poll() is None:
+    while True:
         try:
             ended = process.wait(choice.uniform(0, whole) if counts["signals"] < times else 10 * whole) == 0
         except subprocess.TimeoutExpired:
@@ -83,7 +92,7 @@ def kill_sweeps(times: int, folder: Path, choice: random.Random) -> dict[str, in
             counts[number.name] += 1
             assert status in (-number, 128 + number, 0)  # the first: before it is ready for signals; 0: at its very end
             if status == 128 + number and "at a time" in victim.with_suffix(".log").read_text():
-                assert not list(victim.glob("*/*/.*")), "something half-written is left"
+                assert list(victim.rglob(".*")) == [], "something half-written is left"
         session = process.pid
         runs = runs_of(victim)
         assert runs.items() >= kept.items(), "a finished run is gone, or has changed"
@@ -92,7 +101,7 @@ def kill_sweeps(times: int, folder: Path, choice: random.Random) -> dict[str, in
         counts["kept"] += len(kept)
         if ended:
             assert kept == expected
-            assert not list(victim.rglob(".*"))
+            assert list(victim.rglob(".*")) == []
             counts["sweeps"] += 1
             kept = {}
             shutil.rmtree(victim)
@@ -101,4 +110,3 @@ def kill_sweeps(times: int, folder: Path, choice: random.Random) -> dict[str, in
                 break
         process = start(victim)  # at once: workers of the one before may not have ended
         wait_for_the_end_of(session)
-    return counts
