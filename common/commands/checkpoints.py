@@ -99,6 +99,13 @@ def _unfinished(paths):
     return notes
 
 
+def _copies(checkpoints):
+    """A note for each checkpoint with the bytes of one before it."""
+    first: dict[str, str] = {}
+    copies = [(name, first.setdefault(c.sha256, name)) for name, c in checkpoints.items()]
+    return [f"Note: {a} is a copy of {b}; mean and spread count both." for a, b in copies if a != b]
+
+
 def prepared(
     dataset: str,
     folder: Path,
@@ -125,7 +132,7 @@ def prepared(
     settings, classes, notes = trained_settings(
         name, checkpoints, hyperparameters, options, arguments.synthetic, arguments.classes
     )
-    notes = [*_unfinished(paths), *notes]
+    notes = [*_unfinished(paths), *_copies(checkpoints), *notes]
     print(f"Checkpoints {origin}: {', '.join(checkpoints)}", *notes, sep="\n")
     corpus, origin = corpus_of(dataset, arguments, settings.labels, own_corpus)
     if own_corpus or arguments.classes:

@@ -84,6 +84,15 @@ def test_a_checkpoint_away_from_its_run_is_read_as_in_it(own, evaluated, tmp_pat
     assert "the order of its 7 classes is not known" in evaluated("--checkpoints", older)[0]
 
 
+def test_copies_are_said_to_be_counted(own, evaluated, tmp_path):
+    copied = shutil.copytree(own / "run", tmp_path / "copy") / "ECERC_MODEL.pkl"
+    first = own / "run" / "ECERC_MODEL.pkl"
+    assert "is a copy" not in evaluated("--checkpoints", first)[0]
+    printed, status, _ = evaluated("--checkpoints", first, copied)
+    assert (status or 0) == 0
+    assert f"Note: {copied} is a copy of {first}; mean and spread count both." in printed
+
+
 def test_the_case_study_takes_the_same_way(own, tmp_path, capsys):
     words = ["case-study", "--dataset", "MELD", "--data-dir", own / "data", "--output", tmp_path / "case"]
     words += ["--dialogue", "d2", "--utterance", 2, "--checkpoints"]
