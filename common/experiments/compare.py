@@ -8,6 +8,7 @@ from common.errors import InputError
 from common.experiments.results import paired, read_results
 from common.experiments.significance import holm
 from common.experiments.tables import p_value, signed
+from common.release.published import TEST_COUNTS
 from common.reporting.paper import paper_systems
 from common.reporting.tables import mean_and_spread
 from common.reporting.text_table import TextTable
@@ -26,6 +27,8 @@ def compare(a: str, b: str) -> TextTable:
     folders = {name: read_results(name) for name in (a, b) if name != PAPER}
     one = next(iter(folders.values()))
     notes, tested = ["Percent, test split; mean ± sample standard deviation.", *one.notes], None
+    if PAPER in (a, b) and (reason := _unlike_paper(one)):
+        notes.append(f"Not the paper's data ({reason}): its numbers stand here for orientation only.")
     if PAPER not in (a, b):
         count, difference, p = paired(folders[a], folders[b], a, b)
         tested = list(zip(difference, [*p[:3], *holm(p[3:])], strict=True))
@@ -43,6 +46,14 @@ def compare(a: str, b: str) -> TextTable:
         )
     head = ["", _short(a), _short(b), "difference", *(["p"] if tested else [])]
     return TextTable(f"{one.dataset}: {_short(a)} and {_short(b)}", head, rows, notes=notes)
+
+
+def _unlike_paper(one):
+    """Why the paper's scores do not apply, as far as results show it; "" where that does not show."""
+    if one.settings[0].get("synthetic"):
+        return "these are synthetic conversations"
+    counts = one.counts[0].sum((0, 2)).tolist()
+    return "" if counts == TEST_COUNTS[one.dataset] else "the test labels are not those of the released files"
 
 
 def _paper(one):

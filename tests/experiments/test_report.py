@@ -15,6 +15,7 @@ from common.experiments.report import write_report
 from common.experiments.results import Results, read_results
 from common.experiments.significance import holm
 from common.experiments.variants import TABLES
+from common.release import published
 from tests.experiments.conftest import ROOT
 from tests.experiments.made_up import write_sweep
 
@@ -144,12 +145,16 @@ def test_two_results_side_by_side(example):
     assert {row[4] for row in same.rows} == {"1.000"}
 
 
-def test_a_run_beside_the_paper(example):
+def test_a_run_beside_the_paper(example, monkeypatch):
     table = compare("paper", str(example / "IEMOCAP/full/seed_1"))
     rows = {row[0]: row[1:] for row in table.rows}
     wf1 = pd.read_csv(example / "IEMOCAP/full/seed_1/results.csv").test_wf1[0]
     assert rows["weighted F1"] == ["71.78", f"{wf1:.2f}", f"{wf1 - 71.78:+.2f}".replace("-", "−")]
     assert rows["macro F1"][0] == "–"
+    other = "Not the paper's data (the test labels are not those of the released files): its numbers stand here for"
+    assert other in table.notes[-1]
+    monkeypatch.setitem(published.TEST_COUNTS, "IEMOCAP", [4] * 6)
+    assert not any("Not the paper's data" in note for note in compare("paper", str(example / "IEMOCAP/full")).notes)
 
 
 def test_results_that_do_not_belong_together(example, tmp_path):
