@@ -20,7 +20,8 @@ class InputError(Exception):
 def meant(word: str, known: Iterable[str]) -> str:
     """The end of a message about `word`: which of the `known` ones was meant, if one is much like it."""
     names = {_letters(name): name for name in known}
-    close = difflib.get_close_matches(_letters(word), names, n=1)
+    same = [name for name in names if sorted(name) == sorted(_letters(word))]  # VT is TV, rather than V
+    close = same or difflib.get_close_matches(_letters(word), names, n=1)
     return f"; did you mean {names[close[0]]}?" if close else ""
 
 

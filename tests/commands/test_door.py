@@ -75,6 +75,10 @@ def test_every_command_explains_itself(capsys):
         ("obtain meld", "argument datasets: invalid choice: 'meld' (choose from .*); did you mean MELD? See"),
         ("experiments rnu", "argument COMMAND: invalid choice: 'rnu' (choose from .*); did you mean run? See"),
         ("build", "the following arguments are required: .*; see"),
+        (
+            "case-study --dataset MELD --dialogue 0 --utterance 1 --modalities VT",
+            "argument --modalities: invalid choice: 'VT' (choose from .*); did you mean TV? See",
+        ),
     ],
 )
 def test_a_wrong_option_ends_in_one_line(capsys, words, line):
