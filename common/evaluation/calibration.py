@@ -4,6 +4,7 @@ The temperature of a checkpoint is fitted once, on the validation split, and kep
 """
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,17 +53,18 @@ def temperature_of(
     """The temperature of `checkpoint`, whose weights `network` has, and in words what it was fitted on.
 
     It is kept in <checkpoint>.temperature.yaml, under the SHA-256 `digest` of the bytes that the weights were read
-    from. Where that is missing, or of other weights, classes or `settings`, it is made from the validation split of
-    `corpus`; a note says so where it cannot be kept. Raises InputError where that split is empty.
+    from. Where that is missing, damaged, or of other weights, classes or `settings`, it is made from the validation
+    split of `corpus`; a note says so where it cannot be kept. Raises InputError where that split is empty.
     """
     path = checkpoint.with_suffix(".temperature.yaml")
     values = {name: getattr(settings, name) for name in OUTPUTS_DEPEND_ON} | {"without": list(settings.without)}
     key: dict[str, Any] = {"checkpoint": digest, "classes": list(corpus.classes), "settings": values}
-    if path.exists():
+    kept: dict[str, Any] = {}
+    with suppress(InputError):  # where it is damaged, it is made again
         kept = read_yaml(path)
-        before = kept.get("temperature")
-        if isinstance(before, float) and RANGE[0] <= before <= RANGE[1] and key.items() <= kept.items():
-            return before, str(kept.get("fitted_on"))
+    before = kept.get("temperature")
+    if isinstance(before, float) and RANGE[0] <= before <= RANGE[1] and key.items() <= kept.items():
+        return before, str(kept.get("fitted_on"))
     label = corpus.label[corpus.rows("valid")] if corpus.splits["valid"] else np.empty(0, np.int64)
     if not (label >= 0).any():
         raise InputError(

@@ -118,6 +118,9 @@ def test_a_temperature_is_kept_for_what_was_loaded(fitted):
         text = yaml.safe_dump(kept).replace(f"temperature: {kept['temperature']}", f"temperature: {value}")
         path.with_suffix(".temperature.yaml").write_text(text)
         assert fitted(first)[0] == kept["temperature"]
+    for damaged in ("", "- a", "a: [", "\0"):
+        path.with_suffix(".temperature.yaml").write_text(damaged)
+        assert (fitted(first)[::2], fitted(first)[2]) == ((kept["temperature"], True), False)
     changes = {"positions": True, "heads": 4, "batch_size": 2, "precision": "bfloat16", "empty_history": "strict"}
     for name, value in changes.items():
         assert fitted(first, **{name: value})[2]
