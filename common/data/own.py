@@ -69,9 +69,14 @@ def _corpus(name, files, counts, table, features, classes, **more):
     """The Corpus of a checked `table`, of which `counts` rows stand in each of `files`, and notes."""
     of, notes = " and ".join(path.name for path in files), []
     arrays = {key: read_features(paths, counts, of) for key, paths in features.items()}
+    blank = [key for key, array in arrays.items() if len(array) > 1 and (array == array[0]).all()]
+    if blank:
+        notes.append(
+            f"Note: the {' and '.join(blank)} features are the same in every row; no network learns from them."
+        )
     if "text" in arrays and "event" not in arrays:
         arrays["event"] = arrays["text"]
-        notes = ["No event features: the text features serve as both."]
+        notes.append("No event features: the text features serve as both.")
     dialogue = table.dialogue.map({d: k for k, d in enumerate(table.dialogue.unique())})
     order = np.lexsort([table.number, dialogue, table.split.map(SPLITS.index)])
     table = table.iloc[order]

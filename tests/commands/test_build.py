@@ -112,6 +112,17 @@ def test_what_does_not_hold_together_is_refused(files, field, value):
         read_own(files)
 
 
+def test_blank_features_are_mentioned(files):
+    """Such as those of an extraction that failed: they take part in each network, and say nothing."""
+    np.save(files / "audio.npy", np.zeros((6, 4)))
+    paths = {name: [files / f"{name}.npy"] for name in ("text", "event", "audio")}
+    said = "Note: the audio features are the same in every row; no network learns from them."
+    assert said in build_corpus("mine", files / "u.csv", paths)[1]
+    assert not any(
+        "same in every row" in note for note in build_corpus("mine", files / "u.csv", {"text": paths["text"]})[1]
+    )
+
+
 PIECES = [
     "",
     ",",
