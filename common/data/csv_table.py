@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +20,8 @@ def read_csv(path: Path) -> pd.DataFrame:
     """A CSV file as strings without blanks at their ends, under the names of its header; the index says where each row
     begins: file and line.
 
-    UTF-8, or UTF-16 with its mark at the beginning; separated by commas, semicolons or tabs. Empty lines are left out.
+    UTF-8, or UTF-16 with its mark at the beginning; separated by commas, semicolons or tabs. Empty lines and rows of
+    empty cells, which Excel leaves at the end, are left out.
     Raises InputError for a missing or foreign file, and for rows that have not as many cells as the header.
     """
     text = _text(path).rstrip("\0\x1a")
@@ -29,8 +31,9 @@ def read_csv(path: Path) -> pd.DataFrame:
     rows, lines, line = [], [], 1
     try:
         for row in reader:
-            if row:
-                rows.append([repaired(cell).strip() for cell in row])
+            cells = [repaired(cell).strip() for cell in row]
+            if any(cells):
+                rows.append(cells)
                 lines.append(line)
             line = reader.line_num + 1
     except csv.Error as error:
@@ -69,7 +72,7 @@ def _text(path):
     if not wide and b"\0" in content[:HEAD]:
         if content[1:HEAD:2].count(0) < len(content[1:HEAD:2]) // 2:
             raise InputError(f"{path}: found no text; expected a CSV file")
-        convert = f"`iconv -f UTF-16LE -t UTF-8 {path} > new.csv`"
+        convert = f"`iconv -f UTF-16LE -t UTF-8 {shlex.quote(str(path))} > new.csv`"
         raise InputError(f"{path}: found UTF-16 without its mark; expected UTF-8; convert it: {convert}")
     if wide:
         text = content.decode("utf-16", "replace")
@@ -82,5 +85,5 @@ def _text(path):
         line = content.count(b"\n", 0, error.start) + 1
         near = content[max(content.rfind(b"\n", 0, error.start) + 1, error.start - 20) : error.start + 1]
         found = f"text that is not UTF-8, {near.decode('cp1252', 'replace')!r} if it is Windows-1252"
-        mend = f"{_EXCEL}, or `iconv -f CP1252 -t UTF-8 {path} > new.csv`"
+        mend = f"{_EXCEL}, or `iconv -f CP1252 -t UTF-8 {shlex.quote(str(path))} > new.csv`"
         raise InputError(f"{path}: line {line}: found {found}; expected UTF-8; convert it: {mend}") from None

@@ -18,6 +18,7 @@ SAME = {
     "tabs": b"a\tb\n1\tx, y\n2\t\xc3\xa9\n",
     "blanks": b'a, b \n 1 , "x, y"\n2,\xc2\xa0\xc3\xa9\n',
     "empty lines": b'\na,b\n\n1,"x, y"\n\n2,\xc3\xa9\n\n',
+    "empty rows": b'a,b\n1,"x, y"\n , \n2,\xc3\xa9\n,\n,\n',
 }
 
 
