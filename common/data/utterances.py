@@ -57,6 +57,9 @@ def read_utterances(path: Path) -> tuple[pd.DataFrame, list[str]]:
     table = table[list(found.values())].set_axis(list(found), axis=1)
     table["split"] = table.split.map(lambda word: _SPLITS.get(word.casefold(), word))
     notes = [f"Columns of {path.name}: {', '.join(taken)}."] if taken else []
+    for name, theirs in found.items():
+        spare = [known[s] for s in COLUMNS[name] if s in known and known[s] not in found.values()]
+        notes += [f"Not used: {', '.join(spare)}; {theirs} is taken as {name}."] if spare else []
     if "label" not in table:
         wrong = table.split != "test"
         expected = "test alone where no column 'label' is; rename the column that holds the emotions, or add it"

@@ -57,6 +57,12 @@ def test_columns_under_other_names(read, header, taken):
     assert taken in notes[0]
 
 
+def test_a_column_that_could_have_been_taken_is_named(read):
+    table, notes = read(f"{HEADER},Emotion", *(f"{row},joy" for row in ROWS))
+    assert table.label.tolist() == ["calm", "angry", "calm", "calm"]
+    assert notes == ["Not used: Emotion; label is taken as label."]
+
+
 def test_splits_under_other_names(read):
     words = ("Train", "TRAINING", "Dev", "val", "validation", "development", "Testing")
     table, _ = read(HEADER, *(f"{k},1,Ann,calm,{word}" for k, word in enumerate(words)))
