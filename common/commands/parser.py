@@ -3,6 +3,7 @@
 import argparse
 import io
 import os
+import re
 import signal
 import sys
 import threading
@@ -10,6 +11,8 @@ from collections.abc import Callable, Sequence
 from contextlib import contextmanager, suppress
 
 from common.errors import InputError, is_want_of_memory, meant
+
+_REQUIRED = re.compile("the following arguments are required|one of the arguments .* is required")
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -27,7 +30,7 @@ class OneLineParser(argparse.ArgumentParser):
     def error(self, message):
         own, given = self.options(), [word.partition("=")[0] for word in self._words]
         wrong = [word for word in given if word.startswith("--") and word not in own and len(word) > 2]
-        if wrong and message.startswith("the following arguments are required") and not self.allow_abbrev:
+        if wrong and _REQUIRED.match(message) and not self.allow_abbrev:
             message = f"unrecognized arguments: {' '.join(wrong)}"  # as they are there under another name
         if message.startswith("unrecognized arguments"):
             message += next(filter(None, (meant(word, own) for word in wrong)), "")

@@ -74,6 +74,7 @@ def test_every_command_explains_itself(capsys):
         ("case-study --dataset=x", "argument --dataset: invalid choice: 'x' (choose from .*); see"),
         ("obtain meld", "argument datasets: invalid choice: 'meld' (choose from .*); did you mean MELD? See"),
         ("experiments rnu", "argument COMMAND: invalid choice: 'rnu' (choose from .*); did you mean run? See"),
+        ("build --txt a --output b", "unrecognized arguments: --txt; did you mean --text? See"),
         ("build", "the following arguments are required: .*; see"),
         (
             "case-study --dataset MELD --dialogue 0 --utterance 1 --modalities VT",
