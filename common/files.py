@@ -166,6 +166,9 @@ def read_yaml(path: str | Path) -> dict:
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read(LONGEST_YAML + 1)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        found = "no such file" if isinstance(error, FileNotFoundError) else "found a folder"
+        raise InputError(f"{path}: {found}; expected a YAML file, such as settings.yaml of a run") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not readable as YAML ({error}); restore or remove it") from None
     return mapping_of(text, path)

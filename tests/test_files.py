@@ -49,6 +49,13 @@ def test_a_yaml_file_that_is_no_mapping_is_named(tmp_path, content):
         read_yaml(tmp_path / "settings.yaml")
 
 
+def test_a_yaml_file_that_is_none_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"found a folder; expected a YAML file, such as settings.yaml of a run"):
+        read_yaml(tmp_path)
+    with pytest.raises(InputError, match=r"a.yaml: no such file; expected a YAML file"):
+        read_yaml(tmp_path / "a.yaml")
+
+
 def test_what_killed_writers_left_goes_after_an_hour(tmp_path):
     """Of the file that is written anew, and of no other; younger ones may still be written."""
     for name, age in ((".a.csv.1.x.part", 3700), (".a.csv.2.x.part", 3500), (".b.csv.3.x.part", 3700)):
