@@ -132,9 +132,8 @@ class Live:
         """Forget a conversation; its rows go to others. Raises InputError where it is not under way."""
         (name,) = names_of([conversation], "conversation")
         if name not in self._conversations:
-            raise InputError(
-                f"live conversations: {brief(name)} is not under way; expected one of {brief(list(self.lengths))}"
-            )
+            there = f"expected one of {brief(list(self.lengths))}" if self.lengths else "none is"
+            raise InputError(f"live conversations: {brief(name)} is not under way; {there}")
         self._free = np.append(self._free, self._conversations.pop(name).row)
 
     def state_dict(self) -> dict[str, Any]:
@@ -188,7 +187,7 @@ class Live:
                 both = ", or the text features again, if those of training served as both" if name == "event" else ""
                 raise InputError(f"live conversations: no {name} features; expected {', '.join(used)}{both}")
             expected = len(ids), network.widths[name]
-            tensors[name] = numbers_of(name, features.get(name), expected, self._device)
+            tensors[name] = numbers_of(name, features[name], expected, self._device)
             self._refuse(tensors[name], ids, f"{name} of {{}} holds NaN or infinity")
         return tensors
 
