@@ -89,8 +89,11 @@ def write(corpus: Corpus, folder: str | Path) -> None:
     a tenth of the training dialogues.
     """
     train, valid, test = (corpus.splits[s] for s in ("train", "valid", "test"))
-    if len(corpus.speakers) > 2 or (len(train) + len(valid)) // 10 != len(valid):
-        raise InputError(f"{corpus.name}: the IEMOCAP layout holds two speakers and a tenth of train for validation")
+    tenth = (len(train) + len(valid)) // 10
+    if len(corpus.speakers) > 2 or len(valid) != tenth:
+        found = f"{len(corpus.speakers)} speakers, {len(valid)} validation dialogues"
+        expected = f"at most 2, and {tenth}, a tenth of train and valid together, in the layout of IEMOCAP"
+        raise InputError(f"{corpus.name}: found {found}; expected {expected}", ["dialogues"])
     refuse_existing(folder, FILES)
     train_ids, test_ids = [corpus.ids[i] for i in valid + train], [corpus.ids[i] for i in test]
     per_dialogue, splits = corpus.per_dialogue, (train_ids, test_ids)

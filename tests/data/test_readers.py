@@ -323,7 +323,9 @@ def test_too_few_training_dialogues_for_a_validation_split(tmp_path):
 
 
 def test_writers_refuse_what_the_layout_cannot_hold(tmp_path):
-    with pytest.raises(InputError, match="a tenth of train"):
+    with pytest.raises(
+        InputError, match="found 2 speakers, 5 validation dialogues; expected at most 2, and 1, a tenth"
+    ):
         iemocap.write(small_corpus(sizes=(5, 5, 2)), tmp_path)
     meld.write(small_corpus("MELD"), tmp_path)
     with pytest.raises(InputError, match="exists already"):
