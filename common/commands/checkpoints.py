@@ -51,7 +51,8 @@ def _given(path):
     """The checkpoints that `path`, a file or a run's folder, stands for."""
     paths = checkpoints_in(path) if path.is_dir() else [path] if path.is_file() else []
     if not paths:
-        raise InputError(f"{path}: no such checkpoint; expected ECERC_MODEL*.pkl, or a run's folder", OPTIONS)
+        found = "no checkpoint in this folder" if path.is_dir() else "no such checkpoint"
+        raise InputError(f"{path}: {found}; expected ECERC_MODEL*.pkl, or a run's folder", OPTIONS)
     return paths
 
 
@@ -190,7 +191,9 @@ def _known_of(name, checkpoint, dataset, synthetic, given):
     trained, authors = checkpoint.trained, authors_dataset(checkpoint.path, checkpoint.sha256)
     of = trained.dataset if trained else authors
     if dataset in DATASETS and of != dataset and (trained or authors):
-        raise InputError(f"{checkpoint.path}: trained on {of}; this script evaluates on {dataset}")
+        mend = f"give a checkpoint of {dataset}, or use the {'script' if of in DATASETS else 'data'} of {of}"
+        found = f"trained on {of}; this script evaluates on {dataset}"
+        raise InputError(f"{checkpoint.path}: {found}; {mend}", ["checkpoints", "data_dir"])
     unknown = f"says nothing of its training, and no {SETTINGS} stands beside it"
     if dataset not in DATASETS and not (given or authors or (trained and trained.classes)):
         raise InputError(

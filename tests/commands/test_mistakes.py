@@ -51,7 +51,7 @@ def test_what_a_user_can_get_wrong(project, run, refused, tmp_path):
     assert "expected ECERC_MODEL*.pkl, or a run's folder" in refused(
         meld_folder, "inference.py", "--checkpoints", tmp_path
     )
-    assert f"error: {tmp_path}: no such checkpoint" in refused(  # also after one that is there
+    assert f"error: {tmp_path}: no checkpoint in this folder" in refused(  # also after one that is there
         meld_folder, "inference.py", "--checkpoints", checkpoint, tmp_path
     )
     assert "found a folder" in refused(meld_folder, "inference.py", "--predictions", tmp_path)
