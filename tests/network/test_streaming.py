@@ -177,7 +177,7 @@ def test_ended_conversations_leave_nothing_behind():
     assert live.lengths == {}
     assert sizes[-1] == sizes[0]
     for name in ("d0", ["d0"]):
-        with pytest.raises(InputError, match="live conversations: .*(under way; none is|expected names)"):
+        with pytest.raises(InputError, match=r"live conversations: .*(under way; none is|expected names)"):
             live.end(name)
 
 
