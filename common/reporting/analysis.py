@@ -107,7 +107,7 @@ def groups(corpus: Corpus, split: str, prediction: np.ndarray) -> list[dict[str,
         members = {name: [c == k for c in counts] for k, name in enumerate(("none", "1", "2"))}
         return members | {"3 and more": [c >= 3 for c in counts]}
 
-    by_shift = {"first turn": "first turn", "same emotion": False, "other emotion": True, "not known": "unknown"}
+    by_shift = {"speaker's first": "first turn", "same emotion": False, "other emotion": True, "not known": "unknown"}
     by_shift = {name: [s == key for s in shift] for name, key in by_shift.items()}
     tables = []
     for title, what, members in (

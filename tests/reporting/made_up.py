@@ -184,7 +184,7 @@ def _groups(rng, n):
         "position in the dialogue": ["turn 1", "turn 2", "turns 3 to 5", "turns 6 to 10", "turns 11 and later"],
         "history of own turns": ["none", "1", "2", "3 or more"],
         "history of others' turns": ["none", "1", "2", "3 or more"],
-        "emotion shift": ["first turn", "same emotion", "shift"],
+        "emotion shift": ["speaker's first", "same emotion", "shift"],
     }
     what = "How well utterances are predicted by what came before them."
     return [

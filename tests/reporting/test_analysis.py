@@ -37,13 +37,13 @@ def test_groups_by_hand(corpus):
     }
     assert result["own history"] == {"none": (4, 75), "1": (1, 100), "2": (1, 100)}
     assert result["history of others"] == {"none": (2, 100), "1": (4, 75)}
-    assert result["emotion shift"] == {"first turn": (4, 75), "same emotion": (1, 100), "other emotion": (1, 100)}
+    assert result["emotion shift"] == {"speaker's first": (4, 75), "same emotion": (1, 100), "other emotion": (1, 100)}
 
 
 def test_labels_that_are_not_known_do_not_count(corpus):
     corpus.label[2] = -1
     result = {group["title"]: group["rows"] for group in groups(corpus, "test", np.zeros(6, int))}
-    assert {row["name"]: row["count"] for row in result["emotion shift"]} == {"first turn": 4, "not known": 1}
+    assert {row["name"]: row["count"] for row in result["emotion shift"]} == {"speaker's first": 4, "not known": 1}
     for title in ("position in the dialogue", "own history", "history of others"):
         assert sum(row["count"] for row in result[title]) == 5
     assert "turn 3" not in [row["name"] for row in result["position in the dialogue"]]
