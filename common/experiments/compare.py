@@ -7,7 +7,7 @@ import numpy as np
 from common.errors import InputError
 from common.experiments.results import paired, read_results
 from common.experiments.significance import holm
-from common.experiments.tables import p_value, signed
+from common.experiments.tables import less, p_value, signed
 from common.release.published import TEST_COUNTS
 from common.reporting.paper import paper_systems
 from common.reporting.tables import mean_and_spread
@@ -36,14 +36,14 @@ def compare(a: str, b: str) -> TextTable:
             f"Difference and p: over the {count} seeds that both have; paired bootstrap over dialogues; p of the "
             "classes corrected after Holm."
         )
+    else:
+        notes.append("Difference: the second less the first.")
     scores = [_paper(one) if name == PAPER else folders[name].figures.T for name in (a, b)]
     rows = []
     for k, name in enumerate(["accuracy", "weighted F1", "macro F1", *(f"F1 {c}" for c in one.classes)]):
         x, y = scores[0][k], scores[1][k]
         row = [name, *("–" if np.isnan(v).all() else mean_and_spread(v) for v in (x, y))]
-        rows.append(
-            [*row, signed(tested[k][0]), p_value(tested[k][1])] if tested else [*row, signed(y.mean() - x.mean())]
-        )
+        rows.append([*row, signed(tested[k][0]), p_value(tested[k][1])] if tested else [*row, less(y.mean(), x.mean())])
     head = ["", _short(a), _short(b), "difference", *(["p"] if tested else [])]
     return TextTable(f"{one.dataset}: {_short(a)} and {_short(b)}", head, rows, notes=notes)
 

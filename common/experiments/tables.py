@@ -37,7 +37,7 @@ def systems_table(name: str, dataset: str, results: Mapping[str, Results]) -> tu
     rows.append(["ECERC (ours)", str(len(ours.seeds)), *map(mean_and_spread, spread)])
     values.append([round(float(np.mean(v)), 2) for v in spread])
     paper = values[-2]
-    rows.append(["ours − paper", "", *(signed(b - a) for a, b in zip(paper, values[-1], strict=True))])
+    rows.append(["ours − paper", "", *(less(b, a) for a, b in zip(paper, values[-1], strict=True))])
     numbers += [
         {"system": "ECERC", "measure": m, "from": "here", "n": len(v), "mean": np.mean(v), "std": _std(v)}
         for m, v in zip(measures, spread, strict=True)
@@ -93,7 +93,7 @@ def _as_text(name, dataset, table, results):
                 signed(row["minus_full"]),
                 p_value(row["p_holm"]),
                 *("–" if pd.isna(row[key]) else f"{row[key]:.2f}" for key in ("paper_wf1", "paper_accuracy")),
-                signed(row["minus_paper"]),
+                less(row["wf1"], row["paper_wf1"]),
             ]
         )
     text = TextTable(f"{TABLES[name].title}, {dataset}", head, rows)
@@ -115,6 +115,11 @@ def _std(values):
 def signed(value: float) -> str:
     """A difference as one prints it; a dash for NaN."""
     return "–" if pd.isna(value) else f"{value:+z.2f}".replace("-", "−")  # z: no −0.00
+
+
+def less(b: float, a: float) -> str:
+    """b - a of two scores that stand beside it: of the numbers as they are printed, so that readers find the same."""
+    return "–" if pd.isna(a) else signed(round(float(b), 2) - round(float(a), 2))
 
 
 def p_value(p: float) -> str:

@@ -14,6 +14,7 @@ from common.experiments.compare import compare
 from common.experiments.report import write_report
 from common.experiments.results import Results, read_results
 from common.experiments.significance import holm
+from common.experiments.tables import less
 from common.experiments.variants import TABLES
 from common.release import published
 from tests.experiments.conftest import ROOT
@@ -155,6 +156,16 @@ def test_a_run_beside_the_paper(example, monkeypatch):
     assert other in table.notes[-1]
     monkeypatch.setitem(published.TEST_COUNTS, "IEMOCAP", [4] * 6)
     assert not any("Not the paper's data" in note for note in compare("paper", str(example / "IEMOCAP/full")).notes)
+
+
+def test_differences_are_those_of_the_printed_numbers():
+    """15.625 is printed as 15.62, and 67.32 less that is 51.70, in `compare` and in the tables."""
+    assert [less(15.625, 67.32), less(67.32, 15.625), less(1.0, None), less(np.nan, 1.0)] == [
+        "−51.70",
+        "+51.70",
+        "–",
+        "–",
+    ]
 
 
 def test_results_that_do_not_belong_together(example, tmp_path):
