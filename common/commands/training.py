@@ -162,8 +162,10 @@ def _check_dataset(name, earlier, arguments):
     begun_on = earlier.get("dataset")
     if begun_on not in (None, name):
         which = f"--resume {arguments.resume}" if arguments.resume else f"--settings {arguments.settings}"
-        where = "" if begun_on in DATASET_NAMES else f", whose data lay in {earlier.get('data_dir')}"
-        raise InputError(f"{which}: a run on {begun_on}{where}, not on {name}; use its script and --data-dir")
+        if begun_on in DATASET_NAMES:
+            raise InputError(f"{which}: a run on {begun_on}, not on {name}; use its script and --data-dir")
+        where = f"whose data lay in {earlier.get('data_dir')}, not on {name}; say where they lie now"
+        raise InputError(f"{which}: a run on {begun_on}, {where}", ["data_dir"])
 
 
 def _new_run(runs):

@@ -97,7 +97,7 @@ def test_a_run_on_own_conversations_goes_on_with_them_only(talks, script, tmp_pa
     (talks / "talks" / "data").rename(talks / "talks" / "moved")
     line = script("train.py", "--resume", tmp_path / "run", status=2)
     where = f"whose data lay in {talks / 'talks' / 'data'}"
-    assert f"a run on data, {where}, not on MELD; use its script and --data-dir" in line
+    assert f"a run on data, {where}, not on MELD; say where they lie now; see --data-dir" in line
     (talks / "talks" / "moved").rename(talks / "talks" / "data")
     script("train.py", "--resume", tmp_path / "run")
     for index in ("", "_2", "_3"):
