@@ -63,9 +63,10 @@ def test_other_settings_files(project, run, ran, refused, tmp_path):
     assert (written["batch_size"], written["patience"], written["focal_gamma"]) == (5, 1, 1.0)
     for content, line in (
         (
-            "hyperparameters: {batchsize: 5, 3: 4}\n",
-            f"{path}: no hyperparameter is called '3'; `python train.py --help` lists them",
+            "hyperparameters: {1: 4}\n",
+            f"{path}: no hyperparameter is called '1'; `python train.py --help` lists them",
         ),
+        ("hyperparameters: {batchsize: 5}\n", "no hyperparameter is called 'batchsize'; did you mean batch_size?"),
         ("hyperparameters: {epochs: many}\n", "epochs: found 'many'; expected a whole number; see --epochs"),
         ("dataset: MELD\n", f"--settings {path}: no hyperparameters in it; expected the settings.yaml of a run"),
     ):
