@@ -5,6 +5,7 @@ from pathlib import Path
 
 from common.commands.conversations import corpus_of, own_corpus_of
 from common.commands.options import given_options, short_path
+from common.commands.parser import say
 from common.data import DATASETS
 from common.data.corpus import Corpus
 from common.data.load import require_files
@@ -134,7 +135,7 @@ def prepared(
         name, checkpoints, hyperparameters, options, arguments.synthetic, arguments.classes
     )
     notes = [*_unfinished(paths), *_copies(checkpoints), *notes]
-    print(f"Checkpoints {origin}: {', '.join(checkpoints)}", *notes, sep="\n")
+    say("\n".join([f"Checkpoints {origin}: {', '.join(checkpoints)}", *notes]))
     corpus, origin = corpus_of(dataset, arguments, settings.labels, own_corpus)
     if own_corpus or arguments.classes:
         corpus = corpus.with_classes(classes or corpus.classes)

@@ -1,6 +1,7 @@
 """What `inference.py` does: evaluates checkpoints, prints their scores, and writes predictions and a report."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ from common.batching.batches import Batches
 from common.commands.checkpoints import prepared
 from common.commands.conversations import check_own_corpus
 from common.commands.options import short_path
+from common.commands.parser import say
 from common.commands.report import Report, report_path
 from common.data import DATASETS
 from common.environment import allow_tf32, choose_device, device_name, keep_memory
@@ -38,10 +40,11 @@ def evaluate_checkpoints(dataset: str, folder: Path, hyperparameters: dict, argu
     if target:
         _check_target(target, arguments.overwrite)
     page = report_path(arguments.report, arguments.overwrite) if arguments.report else None
+    tell = say if target or page else partial(print, flush=True)  # files are written though nobody reads on
     checkpoints, settings, corpus, origin = prepared(dataset, folder, hyperparameters, arguments, arguments.checkpoints)
     if corpus.name not in DATASETS:
         check_own_corpus(corpus, split, settings)
-    print(f"{corpus.describe()}\nfrom {origin}; on {device_name(device)}\n", flush=True)
+    tell(f"{corpus.describe()}\nfrom {origin}; on {device_name(device)}\n")
 
     allow_tf32(settings.precision)
     keep_memory()  # not before: reading the feature files takes more memory than anything after it
@@ -53,7 +56,7 @@ def evaluate_checkpoints(dataset: str, folder: Path, hyperparameters: dict, argu
         checkpoint.fill(network.to("cpu"))
         log_prob = evaluate(network.to(device), batches)
         named[name] = scores(batches.label, log_prob.argmax(1), corpus.classes)
-        print(checkpoint_table(name, named[name], corpus.classes) if labelled else f"{name}: no label is known.")
+        tell(checkpoint_table(name, named[name], corpus.classes) if labelled else f"{name}: no label is known.")
         if report:
             report.add(name, checkpoint, network, log_prob)
         if arguments.calibrated:
@@ -61,28 +64,33 @@ def evaluate_checkpoints(dataset: str, folder: Path, hyperparameters: dict, argu
                 checkpoint.path, checkpoint.sha256, network, corpus, settings, device
             )
             warm = torch.from_numpy(with_temperature(log_prob.numpy(), temperature))
-            print(confidence_line(batches.label, log_prob, warm), f"Temperature {temperature:.3f}, of the {fitted_on}.")
+            tell(f"{confidence_line(batches.label, log_prob, warm)} Temperature {temperature:.3f}, of the {fitted_on}.")
             log_prob = warm
-        print(flush=True)
+        tell("")
         log_probs.append(log_prob)
         tables.append(prediction_rows(corpus, split, log_prob, checkpoint=name))
     paper, reason = paper_scores(corpus, split)
     ensemble = ensemble_scores(log_probs, batches.label, corpus.classes) if len(log_probs) > 1 and labelled else None
     if labelled:
-        print(f"{split.capitalize()} split, in percent\n{summary_table(named, corpus.classes, paper)}")
+        tell(f"{split.capitalize()} split, in percent\n{summary_table(named, corpus.classes, paper)}")
     else:
-        print(f"{split.capitalize()} split, predictions\n{prediction_table(pd.concat(tables))}")
-    if ensemble:
-        print(ensemble_line(ensemble, len(log_probs)))
-    print("".join(f"Note: {note}\n" for note in label_notes(batches.label, corpus.classes)), end="")
-    print(f"No comparison with the paper: {reason}.\n" if reason else "", end="")
+        tell(f"{split.capitalize()} split, predictions\n{prediction_table(pd.concat(tables))}")
+    for line in _remarks(ensemble, len(log_probs), label_notes(batches.label, corpus.classes), reason):
+        tell(line)
     if target:
         with atomic(target) as file:
             pd.concat(tables).to_csv(file, index=False)
-        print(f"Predictions are in {short_path(target)}.")
+        tell(f"Predictions are in {short_path(target)}.")
     if report:
         report.write(named, ensemble, paper, reason)
-        print(f"The report is {short_path(report.path)}.")
+        tell(f"The report is {short_path(report.path)}.")
+
+
+def _remarks(ensemble, count, notes, reason):
+    """What is said below the scores, lines."""
+    lines = [ensemble_line(ensemble, count)] if ensemble else []
+    lines += [f"Note: {note}" for note in notes]
+    return lines + ([f"No comparison with the paper: {reason}."] if reason else [])
 
 
 def _check_target(path, overwrite):
