@@ -90,6 +90,13 @@ def _check_labels(own_corpus):
         if split != "test" and not known.any():
             mend = f"label some utterances of {split} and build it again"
             raise InputError(f"{own_corpus.name}: no utterance of split {split} has a label; {mend}")
+        used = set(own_corpus.label[own_corpus.rows(split)]) - {-1}
+        if split == "train" and len(used) == 1:
+            only = own_corpus.classes[used.pop()]
+            mend = "were the labels taken from the right column? Build it again with two classes at least"
+            raise InputError(
+                f"{own_corpus.name}: all labels of split train are {only!r}, so nothing is learned; {mend}"
+            )
         if not known.all():
             lost.append(f"{len(known) - known.sum()} of {len(known)} utterances of {split}")
     return [f"Without a label, so in no loss and no score: {', '.join(lost)}."] if lost else []

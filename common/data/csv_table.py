@@ -27,6 +27,8 @@ def read_csv(path: Path) -> pd.DataFrame:
     text = _text(path).rstrip("\0\x1a")
     first = text.lstrip().split("\n", 1)[0]
     separator = max(",;\t", key=first.count)
+    if said := re.fullmatch(r"sep=([,;\t])\s*", first):  # a line of Excel's
+        separator, text = said[1], text.replace(first, "", 1)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True)
     rows, lines, line = [], [], 1
     try:

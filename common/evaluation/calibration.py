@@ -75,6 +75,8 @@ def temperature_of(
     log_prob = evaluate(network, Batches(corpus, "valid", settings.batch_size, device))
     fitted_on = f"validation split of {corpus.name}, {int((label >= 0).sum()):,} utterances"
     temperature = fit_temperature(log_prob.numpy(), label)
+    if not RANGE[0] * 1.001 < temperature < RANGE[1] / 1.001:
+        fitted_on += ", the end of the range, as these say too little"
     content = key | {"temperature": temperature, "fitted_on": fitted_on}
     try:
         with atomic(path) as file:

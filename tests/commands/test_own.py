@@ -106,14 +106,14 @@ def test_a_run_on_own_conversations_goes_on_with_them_only(talks, script, tmp_pa
 
 
 def test_what_is_left_aside():
-    own = random_corpus([3, 3, 3], classes=2, widths={"text": 0, "event": 0, "audio": 4, "visual": 5})
-    own.label[:3] = 0, 1, -1
+    own = random_corpus([4, 3, 3], classes=3, widths={"text": 0, "event": 0, "audio": 4, "visual": 5})
+    own.label[:4] = 0, 1, 2, -1
     own.splits.update(train=[0], valid=[1], test=[2])
     top = TrainingSettings(class_weights="released", modality_order="released")
     settings, notes = settings_for_own_corpus(top, {}, own)
     assert (settings.modalities, settings.modality_order, settings.class_weights) == ("AV", "aligned", "train")
     assert len(notes) == 4
-    assert notes[0].startswith("Without a label, so in no loss and no score: 1 of 3 utterances of train")
+    assert notes[0].startswith("Without a label, so in no loss and no score: 1 of 4 utterances of train")
     assert settings_for_own_corpus(settings, {}, own) == (settings, notes[:1])
     for option, value in (("modalities", "TA"), ("modality_order", "released"), ("class_weights", "released")):
         asked = TrainingSettings(**{"modalities": "AV", option: value})
@@ -123,11 +123,15 @@ def test_what_is_left_aside():
         settings_for_own_corpus(TrainingSettings(modalities="T"), {}, own)
     with pytest.raises(InputError, match="has no text features, which the checkpoint needs"):
         check_own_corpus(own, "test", TrainingSettings())
-    own.label[1] = 0
+    own.label[2] = 0
     settings, notes = settings_for_own_corpus(top, {}, own)
     assert notes[-1] == "For your own conversations class_weights is none (top of the script: released)."
     with pytest.raises(InputError, match=r"--class-weights released: .*, and train lacks a class; try none"):
         settings_for_own_corpus(TrainingSettings(modalities="AV", class_weights="released"), {"class_weights": 1}, own)
+    own.label[:3] = 1
+    with pytest.raises(InputError, match="random: all labels of split train are 'c1', so nothing is learned; were"):
+        settings_for_own_corpus(top, {}, own)
+    own.label[0] = 0
     for split, mend in (("valid", "label some utterances of valid"), ("train", "label some utterances of train")):
         own.label[own.rows(split)] = -1
         with pytest.raises(InputError, match=f"random: no utterance of split {split} has a label; {mend} and build it"):

@@ -15,6 +15,7 @@ SAME = {
     "lines of an old Mac": TEXT.replace("\n", "\r").encode(),
     "no end of line": TEXT.rstrip().encode(),
     "semicolons": b'a;b\n1;x, y\n2;"\xc3\xa9"\n',
+    "a first line of Excel's": b'sep=;\r\na;b\r\n1;x, y\r\n2;"\xc3\xa9"\r\n',
     "tabs": b"a\tb\n1\tx, y\n2\t\xc3\xa9\n",
     "blanks": b'a, b \n 1 , "x, y"\n2,\xc2\xa0\xc3\xa9\n',
     "empty lines": b'\na,b\n\n1,"x, y"\n\n2,\xc3\xa9\n\n',

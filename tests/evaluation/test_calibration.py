@@ -129,6 +129,13 @@ def test_a_temperature_is_kept_for_what_was_loaded(fitted):
     assert fitted(first, replace(corpus, classes=corpus.classes[::-1]), empty_history="strict")[2]
 
 
+def test_a_temperature_at_the_end_of_its_range_is_said_to_be_there(fitted, monkeypatch):
+    path, _, fitted = fitted
+    monkeypatch.setattr(calibration, "fit_temperature", lambda *_: 19.9999)
+    words = "validation split of MELD, 4 utterances, the end of the range, as these say too little"
+    assert [fitted(read_checkpoint(path))[:2] for _ in range(2)] == [(19.9999, words)] * 2
+
+
 def test_without_validation_labels_there_has_to_be_one(fitted):
     """And one that was fitted under other settings is none."""
     path, corpus, fitted = fitted
