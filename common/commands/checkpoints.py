@@ -84,8 +84,13 @@ def _newer_than(run):
 
 def _trained_on(run):
     """The dataset of a run, and whether it was a synthetic one."""
-    content = read_yaml(run / SETTINGS) if (run / SETTINGS).is_file() else {}
+    content = _about(run)
     return content.get("dataset"), bool(content.get("synthetic"))
+
+
+def _about(run):
+    """The content of the settings.yaml of a run; nothing where there is none."""
+    return read_yaml(run / SETTINGS) if (run / SETTINGS).is_file() else {}
 
 
 def _unfinished(paths):
@@ -93,11 +98,23 @@ def _unfinished(paths):
     notes = []
     for run in dict.fromkeys(path.parent for path in paths.values()):
         there = checkpoints_in(run)
-        values = read_yaml(run / SETTINGS).get("hyperparameters") if (run / SETTINGS).is_file() else None
+        values = _about(run).get("hyperparameters")
         seeds = values.get("seeds") if isinstance(values, dict) else None
         if isinstance(seeds, list) and len(there) < len(seeds) and set(there) <= set(paths.values()):
             what = f"{len(there)} of {len(seeds)} seeds; its training goes on, was stopped, or failed for the others"
             notes.append(f"Note: {short_path(run)} has {what}.")
+    return notes
+
+
+def _of_other_data(paths, corpus):
+    """A note for each run that was trained on other files than those of `corpus`."""
+    notes = []
+    for run in dict.fromkeys(path.parent for path in paths.values()):
+        content = _about(run)
+        data = content.get("data") if not content.get("synthetic") else None  # which is said elsewhere
+        sources = data.get("sha256") if isinstance(data, dict) and "synthetic" not in corpus.sources else None
+        if isinstance(sources, dict) and sources != corpus.sources:
+            notes.append(f"Note: {short_path(run)} was trained on other data files than these.")
     return notes
 
 
@@ -137,6 +154,9 @@ def prepared(
     notes = [*_unfinished(paths), *_copies(checkpoints), *notes]
     say("\n".join([f"Checkpoints {origin}: {', '.join(checkpoints)}", *notes]))
     corpus, origin = corpus_of(dataset, arguments, settings.labels, own_corpus)
+    if not (own_corpus and given):  # later conversations of one's own are other files by intention
+        for note in _of_other_data(paths, corpus):
+            say(note)
     if own_corpus or arguments.classes:
         corpus = corpus.with_classes(classes or corpus.classes)
     elif classes:

@@ -16,6 +16,7 @@ import common.commands.training
 import common.evaluation.calibration
 import common.training.run
 from common.batching.batches import Batches
+from common.data import meld
 from common.evaluation.calibration import fit_temperature
 from common.evaluation.evaluate import evaluate
 from common.evaluation.metrics import scores
@@ -158,6 +159,16 @@ def test_the_report_has_the_scores_of_the_run(project, ran, run, refused, tmp_pa
         ("--predictions", "/proc/p.csv", "cannot be written"),
     ):
         assert what in refused(project / "MELD", *early, option, where, "--overwrite")
+
+
+def test_other_data_than_in_training_are_mentioned(ran, in_process, project, run, tmp_path):
+    """Such as features of another encoder in the same place, or own data of the same name."""
+    note = "was trained on other data files than these."
+    assert note not in ran(project / "MELD", "inference.py", "--checkpoints", run)
+    meld.write(small_corpus("MELD", sizes=(12, 3, 5), seed=1), tmp_path / "meld")
+    printed, status = in_process(project / "MELD", "inference.py", "--data-dir", tmp_path, "--checkpoints", run)
+    assert not status, printed.err
+    assert f"Note: runs/{run.name} {note}" in printed.out
 
 
 def test_a_reader_that_has_seen_enough(project, run, tmp_path):
