@@ -51,6 +51,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     for row, line in zip(rows, lines, strict=True):
         if len(row) != len(header):
             mend = "put cells with a comma in quotation marks" if len(row) > len(header) else "no cell may be left out"
+            mend = "the first line has to name the columns" if len(header) < 3 < len(row) else mend
             raise InputError(f"{path}: line {line}: found {len(row)} cells, but the header has {len(header)}; {mend}")
     return pd.DataFrame(rows[1:], columns=header, index=[f"{path}: line {line}" for line in lines[1:]], dtype=object)
 
