@@ -109,5 +109,7 @@ def check_own_corpus(own_corpus: Corpus, split: str, settings: EvaluationSetting
         raise InputError(f"--split {split}: {own_corpus.name} has no such dialogue, but {filled}; choose one of these")
     for name in settings.modalities_in_use:
         if not own_corpus.widths[name]:
-            what = f"no {name} features, which the checkpoint needs"
-            raise InputError(f"{own_corpus.name}: has {what}; build it with --{name}")
+            what = f"no {name} features, which modalities {settings.modalities} need; build it with --{name}"
+            raise InputError(
+                f"{own_corpus.name}: has {what}, or name those of the checkpoint's training", ["modalities"]
+            )

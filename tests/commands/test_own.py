@@ -121,7 +121,10 @@ def test_what_is_left_aside():
             settings_for_own_corpus(asked, {option: value}, own)
     with pytest.raises(InputError, match=r"--modalities T: not for own conversations: these .* have AV; try AV"):
         settings_for_own_corpus(TrainingSettings(modalities="T"), {}, own)
-    with pytest.raises(InputError, match="has no text features, which the checkpoint needs"):
+    with pytest.raises(
+        InputError,
+        match="has no text features, which modalities TAV need; build it with --text, or name those of the check",
+    ):
         check_own_corpus(own, "test", TrainingSettings())
     own.label[2] = 0
     settings, notes = settings_for_own_corpus(top, {}, own)
