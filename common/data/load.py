@@ -40,6 +40,8 @@ def require_files(dataset: str, data_dir: str | Path) -> None:
     if any((Path(data_dir) / name).is_file() for name in missing):
         folders = f"give the folder above, with {module.FOLDER}/"
         raise InputError(f"{data_dir}: holds the files itself; {folders}", ["data_dir"])
+    if (Path(data_dir) / "corpus.npz").is_file():
+        raise InputError(f"{data_dir}: holds conversations of your own; expected those of {dataset}", ["data_dir"])
     for packed in (path for name in missing for path in folder.glob(f"{name}.*") if path.suffix in PACKED):
         raise InputError(f"{packed}: packed; unpack it there, with `{PACKED[packed.suffix]}`", ["data_dir"])
     absent = next((path for path in (Path(data_dir), folder) if not path.is_dir()), None)

@@ -16,6 +16,7 @@ import torch
 from common.__main__ import main
 from common.commands.conversations import check_own_corpus, corpus_of, own_corpus_of, settings_for_own_corpus
 from common.data.corpus import SENTIMENTS
+from common.data.load import load_corpus
 from common.data.own import build_meld, write_own
 from common.errors import InputError
 from common.release.checkpoint import save_released
@@ -153,6 +154,14 @@ def test_a_csv_file_beside_released_files_is_none_of_own_conversations(tmp_path)
     (tmp_path / "predictions.csv").touch()
     (tmp_path / "meld").mkdir()
     assert own_corpus_of(Namespace(synthetic=False, data_dir=tmp_path)) is None
+
+
+def test_the_papers_tables_are_of_released_files(tmp_path):
+    """Own conversations in their place are not answered with where to download others."""
+    (tmp_path / "corpus.npz").touch()
+    with pytest.raises(InputError, match="holds conversations of your own; expected those of MELD") as error:
+        load_corpus("MELD", tmp_path)
+    assert error.value.change == ["data_dir"]
 
 
 def test_an_older_build_says_that_it_lacks_the_numbers(tmp_path):
