@@ -199,5 +199,9 @@ def settings_to_resume(path: str | Path) -> tuple[TrainingSettings, dict]:
     content = folder.settings()
     if not isinstance(content.get("hyperparameters"), dict) or not isinstance(content.get("data"), dict):
         raise InputError(f"{folder.path / SETTINGS}: no hyperparameters or data in it; restore it, or train again")
-    folder.finished()
-    return build(TrainingSettings, content["hyperparameters"], folder.path / SETTINGS), content
+    settings = build(TrainingSettings, content["hyperparameters"], folder.path / SETTINGS)
+    for seed in folder.finished()[0]:
+        path = folder.path / checkpoint_name(settings.seeds.index(seed) if seed in settings.seeds else 0)
+        if not path.is_file():
+            raise InputError(f"{path}: missing, though seed {seed} is finished; restore it, or train again elsewhere")
+    return settings, content

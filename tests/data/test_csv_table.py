@@ -61,10 +61,6 @@ def test_characters_of_windows_that_were_read_as_latin_1(read):
             b'a,b\n"x\n\ny",1\n\n2,3,4\n',
             "u.csv: line 6: found 3 cells, but the header has 2; put cells with a comma in",
         ),
-        (
-            b"sep=,\na,b,c,d\n1,2,3,4\n",
-            "u.csv: line 2: found 4 cells, but the header has 2; the first line has to name",
-        ),
         (b"# mine\na,b,c,d\n", "u.csv: line 2: found 4 cells, but the header has 1; the first line has to name"),
         (b"a,b\n1,2\n3\n", "u.csv: line 3: found 1 cells, but the header has 2; no cell may be left out"),
         (b"a,b,A\n1,2,3\n", "u.csv: columns 'a' and 'A' have one name; rename or remove all but one"),

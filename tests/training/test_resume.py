@@ -117,6 +117,9 @@ def test_what_cannot_be_resumed(corpus, stopped, tmp_path):
         else:
             refused(stopped, f"{name}: nothing of seed 5")
         (stopped / name).write_text(content)
+    weights = (stopped / "ECERC_MODEL.pkl").rename(tmp_path / "moved")
+    refused(stopped, r"ECERC_MODEL.pkl: missing, though seed 5 is finished; restore it")
+    weights.rename(stopped / "ECERC_MODEL.pkl")
     state = torch.load(stopped / "unfinished_6.pt", weights_only=True)
     state["trainer"]["network"]["of.an.older.version"] = state["trainer"]["network"].pop("classifier.bias")
     torch.save(state, stopped / "unfinished_6.pt")
