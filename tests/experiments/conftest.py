@@ -15,6 +15,7 @@ from tests.small import result_of
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = ["MELD/full/seed_1", "MELD/own-modality-gate/seed_1", "MELD/full/seed_2", "MELD/own-modality-gate/seed_2"]
+EPOCHS = 5  # of the runs of the small sweep
 
 
 def command(*words):
@@ -69,7 +70,7 @@ def made_once(tmp_path_factory):
 
 
 def options(data):
-    return ["--datasets", "MELD", "--tables", 3, 6, "--seeds", 1, 2, "--epochs", 10, "--data-dir", data]
+    return ["--datasets", "MELD", "--tables", 3, 6, "--seeds", 1, 2, "--epochs", EPOCHS, "--data-dir", data]
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from common.experiments.results import read_results
 from common.experiments.sweep import Data, check_finished, planned, seconds_left, train_one
 from common.settings import TrainingSettings, build
 from common.training.run import train_run
-from tests.experiments.conftest import ROOT, RUNS, command, outcome
+from tests.experiments.conftest import EPOCHS, ROOT, RUNS, command, outcome
 from tests.faults.sweeps import wait_for_the_end_of
 
 FILES = ["ECERC_MODEL.pkl", "history.csv", "predictions.csv", "results.csv", "settings.yaml"]
@@ -65,13 +65,13 @@ def test_what_a_sweep_leaves(quiet):
         assert results.test_wf1[0] == pytest.approx(100 * wf1)
     hyperparameters = yaml.safe_load((quiet / RUNS[1] / "settings.yaml").read_text())["hyperparameters"]
     assert hyperparameters["evidence_gate_inputs"] == "own"
-    assert (hyperparameters["seeds"], hyperparameters["epochs"]) == ([1], 10)
+    assert (hyperparameters["seeds"], hyperparameters["epochs"]) == ([1], EPOCHS)
 
 
 def test_a_run_is_that_of_the_script_to_the_last_digit(quiet, small, tmp_path):
     """Alone or side by side with other seeds, whatever the number of threads that are free."""
     corpus, _ = load_corpus("MELD", option(small, "--data-dir"))
-    values = sweeping.hyperparameters_of("MELD") | {"epochs": 10, "seeds": [2, 7, 1]}
+    values = sweeping.hyperparameters_of("MELD") | {"epochs": EPOCHS, "seeds": [2, 7, 1]}
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     train_run(corpus, build(TrainingSettings, values, "here"), torch.device("cpu"), tmp_path, progress=False)
@@ -118,9 +118,9 @@ def test_one_sweep_at_a_time_and_other_settings_are_refused(refused, quiet, smal
     sweep = tmp_path / "sweep"
     shutil.copytree(quiet, sweep)
     before = outcome(sweep)
-    other = [8 if word == 10 else word for word in small]
+    other = [4 if word == EPOCHS else word for word in small]
     line = refused("run", "--output", sweep, *other)
-    assert "trained with epochs 10, now it is 8; use another folder" in line
+    assert f"trained with epochs {EPOCHS}, now it is 4; use another folder" in line
     assert line.endswith("; see --output, --epochs")
     with FileLock(sweep / ".lock"):
         assert "another sweep writes to it" in refused("run", "--output", sweep, *small)
@@ -133,7 +133,7 @@ def data_of(small):
 
 
 def test_other_data_are_refused(quiet, small, tmp_path):
-    (run, *_) = planned(["MELD"], ["3"], [1], 10)
+    (run, *_) = planned(["MELD"], ["3"], [1], EPOCHS)
     data = data_of(small)
     assert check_finished(run, quiet, data)
     assert not check_finished(run, tmp_path, data)

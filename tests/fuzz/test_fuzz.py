@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-SECONDS = 6
+SECONDS = 3
 
 
 @pytest.mark.parametrize("target", ["features", "checkpoint"])
