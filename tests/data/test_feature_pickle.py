@@ -258,7 +258,7 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
         (b"can't open file\nno such thing\n", 'but a text ("can\'t open file");'),
         (b'{"error": "quota"}', 'but a text (\'{"error": "quota"}\');'),
         ("Zugriff verweigert für dich".encode() * 500, "but a text ('Zugriff"),
-        (gzip.compress(b"(lp0\n."), "but a file packed by gzip (`gzip -dc FILE > NEW` unpacks it);"),
+        (gzip.compress(b"(lp0\n.", mtime=0), "but a file packed by gzip (`gzip -dc FILE > NEW` unpacks it);"),
         (b"BZh91AY", "but a file packed by bzip2"),
         (zipped("ECERC_MODEL/data.pkl"), "but a zip archive (a checkpoint);"),
         (zipped("audio.npy"), "but a zip archive (arrays of numpy);"),
