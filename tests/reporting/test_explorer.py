@@ -70,19 +70,24 @@ def test_address_and_back_button(data, open_page):
     page = open_page()
     position = """() => [document.querySelector("#heading").innerText.split(":")[0],
         document.querySelector(".selected .who")?.innerText ?? null]"""
+
+    def is_shown(expected):  # the page follows its address a moment later
+        wait_for(page, f"shown => JSON.stringify(({position})()) === JSON.stringify(shown)", expected)
+
     began = page.evaluate(position)
     error = tables(page, "errors")[0][1]  # nothing was asked for: the most confident error is shown
     assert error[0] == f"{began[0].removeprefix('Conversation ')}, turn {began[1].split()[0]}"
     ids = [dialogue["id"] for dialogue in data["dialogues"]]
     page.click(f"#list a >> text='{ids[3]}'")
-    assert page.evaluate(position) == [f"Conversation {ids[3]}", None]
+    is_shown([f"Conversation {ids[3]}", None])
     assert page.locator("#list [aria-current=true] b").inner_text() == ids[3]
     page.click(f"#list a >> text='{ids[4]}'")
+    is_shown([f"Conversation {ids[4]}", None])
     page.click(".turn >> nth=6 >> button")
     assert parse_qs(page.evaluate("location.hash.slice(1)")) == {"dialogue": [ids[4]], "turn": ["7"]}
     for expected in ([f"Conversation {ids[4]}", None], [f"Conversation {ids[3]}", None], began):
         page.go_back()
-        wait_for(page, f"shown => JSON.stringify(({position})()) === JSON.stringify(shown)", expected)
+        is_shown(expected)
     page.evaluate("location.hash = '#dialogue=nobody&turn=1'")
     page.evaluate("location.hash = '#scores'")
     assert page.evaluate(position) == began
