@@ -57,12 +57,12 @@ def evaluate_checkpoints(dataset: str, folder: Path, hyperparameters: dict, argu
         log_prob = evaluate(network.to(device), batches)
         named[name] = scores(batches.label, log_prob.argmax(1), corpus.classes)
         tell(checkpoint_table(name, named[name], corpus.classes) if labelled else f"{name}: no label is known.")
+        known = checkpoint.path, checkpoint.sha256, network, corpus, settings, device
+        fitted = temperature_of(*known) if arguments.calibrated else None
         if report:
-            report.add(name, checkpoint, network, log_prob)
-        if arguments.calibrated:
-            temperature, fitted_on = temperature_of(
-                checkpoint.path, checkpoint.sha256, network, corpus, settings, device
-            )
+            report.add(name, checkpoint, network, log_prob, fitted)
+        if fitted:
+            temperature, fitted_on = fitted
             warm = torch.from_numpy(with_temperature(log_prob.numpy(), temperature))
             tell(f"{confidence_line(batches.label, log_prob, warm)} Temperature {temperature:.3f}, of the {fitted_on}.")
             log_prob = warm

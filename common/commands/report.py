@@ -56,11 +56,21 @@ class Report:
         self._calibrated = calibrated
         self._parts: list[dict[str, Any]] = []
 
-    def add(self, name: str, checkpoint: Checkpoint, network: ECERC, log_prob: Tensor) -> None:
-        """Analyse `network`, which has the weights of `checkpoint` and gave `log_prob` (U, C), not calibrated."""
+    def add(
+        self,
+        name: str,
+        checkpoint: Checkpoint,
+        network: ECERC,
+        log_prob: Tensor,
+        fitted: tuple[float, str] | None = None,
+    ) -> None:
+        """Analyse `network`, which has the weights of `checkpoint` and gave `log_prob` (U, C), not calibrated.
+
+        `fitted`: what `temperature_of` says of it, where that is known already.
+        """
         corpus, split, settings = self._corpus, self._split, self._settings
         try:
-            temperature, fitted_on = temperature_of(
+            temperature, fitted_on = fitted or temperature_of(
                 checkpoint.path, checkpoint.sha256, network, corpus, settings, self._device
             )
         except InputError:  # no validation split here, and none was kept
