@@ -9,14 +9,20 @@ ROOT = Path(__file__).resolve().parents[1]
 # What a room may import, besides itself and what stands in common/ itself: errors, files, settings, environment.
 BELOW = {
     "data": (),
+    "workers": (),
+    "features": ("workers", "data"),
     "batching": ("data",),
     "network": ("batching", "data"),
     "evaluation": ("network", "batching", "data"),
     "release": ("network", "batching", "data"),
     "training": ("evaluation", "release", "network", "batching", "data"),
     "reporting": ("training", "evaluation", "release", "network", "batching", "data"),
-    "experiments": ("reporting", "training", "evaluation", "release", "network", "batching", "data"),
-    "commands": ("experiments", "reporting", "training", "evaluation", "release", "network", "batching", "data"),
+    "prediction": ("features", "workers", "evaluation", "release", "network", "batching", "data"),
+    "experiments": ("workers", "reporting", "training", "evaluation", "release", "network", "batching", "data"),
+    "commands": (
+        *("prediction", "features", "experiments", "workers", "reporting", "training", "evaluation"),
+        *("release", "network", "batching", "data"),
+    ),
 }
 # Of the modules in common/ itself: what each may import of the others.
 BASE = {"errors": (), "files": ("errors",), "settings": ("errors",), "environment": ("errors",), "progress": ()}
