@@ -6,12 +6,11 @@
 import argparse
 from pathlib import Path
 
+from common.commands.options import add_jobs_option, add_worker_options, check_workers
 from common.commands.parser import OneLineParser, say
 from common.errors import InputError
 from common.experiments.variants import TABLES
 from common.settings import DATASET_NAMES, DEFAULT_DATA
-
-BACKENDS = ("processes", "dask")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,27 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     train = commands.add_parser("run", help="train what the tables need and is not finished", allow_abbrev=False)
     _add_choice(train)
-    train.add_argument("--device", default="auto", metavar="DEVICE", help="as in the scripts (default: auto)")
-    train.add_argument(
-        "--jobs",
-        type=int,
-        metavar="N",
-        help="runs at a time (default: as cores and memory allow, or one per GPU)",
-    )
-    train.add_argument(
-        "--backend", choices=BACKENDS, default=BACKENDS[0], help="processes here, or a cluster (default: processes)"
-    )
-    train.add_argument("--scheduler", metavar="ADDRESS", help="of Dask, such as tcp://10.0.0.1:8786")
+    add_worker_options(train, "run")
     train.set_defaults(command=_run)
 
     plan = commands.add_parser("plan", help="list the runs, which are finished, and the time left", allow_abbrev=False)
     _add_choice(plan)
-    plan.add_argument(
-        "--jobs",
-        type=int,
-        metavar="N",
-        help="runs at a time (default: as cores and memory allow, or one per GPU)",
-    )
+    add_jobs_option(plan, "run")
     plan.set_defaults(command=_plan, device="auto")
 
     report = commands.add_parser("report", help="write the tables, into DIR/report", allow_abbrev=False)
@@ -75,15 +59,15 @@ def _chosen(arguments):
     """The runs that are meant, those of them that are finished, and the data."""
     from common.data.load import load_corpus
     from common.experiments.sweep import Data, check_finished, planned
-    from common.experiments.workers import default_jobs
+    from common.experiments.workers import GIB
     from common.reporting.paper import paper_scores
+    from common.workers.spread import default_jobs
 
     runs = planned(arguments.datasets, arguments.tables, arguments.seeds, arguments.epochs)
     if not runs:
         raise InputError(f"--tables {' '.join(arguments.tables)}: not of {' '.join(arguments.datasets)}")
-    if arguments.jobs is not None and arguments.jobs < 1:
-        raise InputError(f"--jobs: found {arguments.jobs}; expected a whole number from 1")
-    jobs = arguments.jobs or default_jobs(arguments.device, max(run.settings.threads for run in runs))
+    check_workers(arguments)
+    jobs = arguments.jobs or default_jobs(arguments.device, max(run.settings.threads for run in runs), GIB)
     folder = arguments.data_dir.resolve()
     sha256, about = {}, {}
     for dataset in dict.fromkeys(run.dataset for run in runs):
@@ -97,8 +81,7 @@ def _chosen(arguments):
 
 
 def _run(arguments):
-    if (arguments.backend == "dask") != (arguments.scheduler is not None):
-        raise InputError("--backend dask and --scheduler ADDRESS go together; give both or neither")
+    check_workers(arguments)
     from common.experiments.report import write_about
     from common.experiments.sweep import remove_parts
     from common.experiments.workers import train_all

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from common.commands.parser import option_name
+from common.errors import InputError
 from common.settings import DEFAULT_DATA, PARTS, NetworkSettings, words
+
+BACKENDS = ("processes", "dask")
 
 
 def add_common_options(parser: argparse.ArgumentParser, data: str) -> None:
@@ -29,6 +32,30 @@ def add_common_options(parser: argparse.ArgumentParser, data: str) -> None:
         help="auto (CUDA where there is one, else CPU), cpu, cuda, cuda:N or mps (default: auto)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist already")
+
+
+def add_worker_options(parser: argparse.ArgumentParser, what: str) -> None:
+    """The device of workers, and where they are; `what` one of their tasks is called."""
+    parser.add_argument("--device", default="auto", metavar="DEVICE", help="as in the scripts (default: auto)")
+    add_jobs_option(parser, what)
+    parser.add_argument(
+        "--backend", choices=BACKENDS, default=BACKENDS[0], help="processes here, or a cluster (default: processes)"
+    )
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="of Dask, such as tcp://10.0.0.1:8786")
+
+
+def add_jobs_option(parser: argparse.ArgumentParser, what: str) -> None:
+    """How many tasks go at a time; `what` one of them is called."""
+    help = f"{what}s at a time (default: as cores and memory allow, or one per GPU)"
+    parser.add_argument("--jobs", type=int, metavar="N", help=help)
+
+
+def check_workers(arguments: argparse.Namespace) -> None:
+    """Raises InputError where the options of workers do not hold together."""
+    if arguments.jobs is not None and arguments.jobs < 1:
+        raise InputError(f"--jobs: found {arguments.jobs}; expected a whole number from 1")
+    if "backend" in arguments and (arguments.backend == "dask") != (arguments.scheduler is not None):
+        raise InputError("--backend dask and --scheduler ADDRESS go together; give both or neither")
 
 
 def add_checkpoint_options(parser: argparse.ArgumentParser, nargs: str | None, help: str) -> None:

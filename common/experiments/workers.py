@@ -1,32 +1,16 @@
-"""Runs of a sweep on workers: processes of this machine, or a Dask cluster."""
+"""Runs of a sweep on workers, and how far they are."""
 
-import importlib.util
-import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-import joblib
-import torch
-
-from common.environment import choose_device, memory
-from common.errors import InputError
-from common.experiments.process import Killed, WorkerProcess
 from common.experiments.sweep import PART, Data, Run, in_one_line, seconds_left, seconds_taken, train_one
 from common.progress import Progress
+from common.workers.spread import Ended, crew, was_killed
 
 GIB = 6  # of memory that a run on a CPU may come to take, see docs/sweeps.md
-
-
-def default_jobs(device: str, threads: int) -> int:
-    """How many runs of so many `threads` go at a time on this machine: as many as there are cores and memory for, or
-    GPUs.
-    """
-    kind = choose_device(device).type
-    on_cpu = min(joblib.cpu_count() // threads, memory() // GIB)
-    return max(1, int({"cpu": on_cpu, "cuda": torch.cuda.device_count()}.get(kind, 1)))
 
 
 def train_all(
@@ -45,18 +29,17 @@ def train_all(
     `backend`: "processes", `jobs` of them here; "dask", the workers of the `scheduler` at an address. When this ends,
     or its process does, so do the processes here. Raises InputError where the backend cannot be had.
     """
-    tasks = [(run, output, data, device, turn) for turn, run in enumerate(pending)]
-    if backend == "dask":
-        with _cluster(scheduler) as client:
-            return _problems(_on_dask(tasks, client), pending, finished, output, sum(client.nthreads().values()))
-    return _problems(_here(tasks, jobs), pending, finished, output, jobs)
+    calls = [(run, output, data, device, turn) for turn, run in enumerate(pending)]
+    threads = max((run.settings.threads for run in pending), default=1)
+    with crew(backend, jobs, threads, scheduler) as workers, closing(workers.run(train_one, calls)) as ends:
+        return _problems(_lines(ends, pending), pending, finished, output, workers.jobs)
 
 
-def _problems(ends, pending, finished, output, jobs):
-    """What went wrong, a line each; shows how far all is. `ends`: what each run ends with."""
+def _problems(lines, pending, finished, output, jobs):
+    """What went wrong, a line each; shows how far all is. `lines`: what each run ends with."""
     problems = []
-    with closing(ends), _display(pending, finished, output, jobs) as bar:
-        for problem in ends:
+    with _display(pending, finished, output, jobs) as bar:
+        for problem in lines:
             if problem:
                 problems.append(problem)
                 bar.write(problem)
@@ -64,100 +47,18 @@ def _problems(ends, pending, finished, output, jobs):
     return problems
 
 
-def _here(tasks: Sequence[tuple], jobs: int) -> Iterator[str | None]:
-    """What each task ends with, `jobs` at a time, each in a process that takes one after the other.
-
-    A process that was killed, or ran into something that nobody foresaw, is replaced by a new one; the others go on.
-    """
-    waiting, ended = queue.SimpleQueue[tuple | None](), queue.SimpleQueue[str | None]()
-    threads, crew = max((run.settings.threads for run, *_ in tasks), default=1), min(jobs, len(tasks))
-    workers = [_Worker(waiting, ended, threads) for _ in range(crew)]
-    for task in (*tasks, *(None for _ in workers)):
-        waiting.put(task)
-    try:
-        for worker in workers:
-            worker.start()
-        for _ in tasks:
-            yield ended.get()
-    finally:
-        for worker in workers:
-            worker.stop()
-        for worker in workers:
-            worker.join()
-
-
-class _Worker(threading.Thread):
-    """Has a process do what is `waiting`, until there is None, and puts what each task ends with into `ended`."""
-
-    def __init__(self, waiting, ended, threads):
-        super().__init__(daemon=True)
-        self._waiting, self._ended, self._threads = waiting, ended, threads
-        self._process, self._stopped = None, False
-
-    def run(self):
-        while (task := self._waiting.get()) and not self._stopped:
-            self._process = self._process or WorkerProcess(self._threads)
-            if self._stopped:  # while it began
-                self._process.kill()
-                return
-            try:
-                self._ended.put(self._process.do(train_one, *task))
-            except Exception as error:
-                self._ended.put(_in_words(task[0], error))
-                self._process.kill()
-                self._process = None
-
-    def stop(self):
-        """End the process, whatever it does."""
-        self._stopped, process = True, self._process
-        if process:
-            process.kill()
+def _lines(ends: Iterable[Ended], runs: Sequence[Run]) -> Iterator[str | None]:
+    """What went wrong with each of `runs`, or None, as they end."""
+    for position, problem, error in ends:
+        yield _in_words(runs[position], error) if error else problem
 
 
 def _in_words(run, error):
-    if isinstance(error, Killed) or type(error).__name__ == "KilledWorker":  # the latter is Dask's
-        how = f" ({error})" if isinstance(error, Killed) else ""
+    how = was_killed(error)
+    if how is not None:
         advice = "perhaps for want of memory; run this again, with fewer at a time: --jobs"
         return f"{run.name}: its process was killed{how}, {advice}"
     return str(error) if type(error) is RuntimeError else in_one_line(run, error)
-
-
-def _on_dask(tasks, client):
-    """What each task ends with on the workers of a Dask cluster."""
-    from distributed import as_completed
-
-    runs = {client.submit(train_one, *task, pure=False): task[0] for task in tasks}
-    for future in as_completed(list(runs)):
-        error = future.exception()
-        if isinstance(error, ModuleNotFoundError):
-            raise InputError(f"workers do not find {error.name}; start them with PYTHONPATH set to this repository")
-        yield _in_words(runs[future], error) if error else future.result()
-
-
-@contextmanager
-def _cluster(scheduler):
-    """The client of a Dask cluster that can do the work."""
-    try:
-        from distributed import Client
-    except ImportError:
-        raise InputError(
-            "backend dask: the package distributed is missing; pip install distributed", ["backend"]
-        ) from None
-    try:
-        client = Client(scheduler, timeout=20)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise InputError(f"{scheduler}: no Dask scheduler answers at this address ({error})", ["scheduler"]) from None
-    with client:
-        if not client.run_on_scheduler(importlib.util.find_spec, "common"):  # it would never hand out a run
-            raise InputError(
-                f"{scheduler}: the scheduler does not find common; start it with PYTHONPATH set to this repository",
-                ["scheduler"],
-            )
-        if not client.nthreads():
-            raise InputError(
-                f"{scheduler}: the scheduler has no workers; start some: dask worker {scheduler}", ["scheduler"]
-            )
-        yield client
 
 
 @contextmanager

@@ -11,8 +11,9 @@ import distributed
 import pytest
 
 from common.experiments import workers
-from tests.experiments import light
+from common.workers import spread
 from tests.experiments.conftest import ROOT, outcome
+from tests.workers import light
 
 
 @pytest.fixture
@@ -47,11 +48,14 @@ def test_dask_with_a_worker_killed_in_the_middle(quiet, small, cluster, experime
     assert outcome(sweep) == outcome(quiet)
 
 
-def test_what_a_run_meets_on_dask_costs_that_run_only(monkeypatch):
-    monkeypatch.setattr(workers, "train_one", light.end_as_named)
-    tasks = [(light.run_called(name),) for name in ("good", "mistake", "memory", "refused")]
+def test_what_a_run_meets_on_dask_costs_that_run_only():
+    runs = [light.run_called(name) for name in ("good", "mistake", "memory", "refused")]
     with distributed.Client(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as client:
-        assert {end for end in workers._on_dask(tasks, client) if end} == {
+        assert {
+            end
+            for end in workers._lines(spread._on_dask(light.end_as_named, [(run,) for run in runs], client), runs)
+            if end
+        } == {
             "mistake: ValueError: a mistake of ours",
             "memory: not enough memory; run this again, with fewer at a time: --jobs",
             "refused: for a reason",
@@ -60,9 +64,9 @@ def test_what_a_run_meets_on_dask_costs_that_run_only(monkeypatch):
 
 @pytest.mark.parametrize(("gib", "threads", "jobs"), [(64, 1, 8), (64, 3, 2), (20, 1, 3), (2, 1, 1), (math.inf, 9, 1)])
 def test_no_more_at_a_time_than_cores_and_memory_allow(monkeypatch, gib, threads, jobs):
-    monkeypatch.setattr(workers.joblib, "cpu_count", lambda: 8)
-    monkeypatch.setattr(workers, "memory", lambda: gib)
-    assert workers.default_jobs("cpu", threads) == jobs
+    monkeypatch.setattr(spread.joblib, "cpu_count", lambda: 8)
+    monkeypatch.setattr(spread, "memory", lambda: gib)
+    assert spread.default_jobs("cpu", threads, workers.GIB) == jobs
 
 
 @pytest.mark.parametrize(

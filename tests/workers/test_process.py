@@ -10,14 +10,15 @@ import time
 import pytest
 
 from common.experiments import workers
-from common.experiments.process import Killed, WorkerProcess
-from tests.experiments import light
+from common.workers import spread
+from common.workers.process import Killed, WorkerProcess
 from tests.experiments.conftest import ROOT
+from tests.workers import light
 
 STARTER = """
 import sys, threading, time
-from common.experiments.process import WorkerProcess
-from tests.experiments.light import wait_for
+from common.workers.process import WorkerProcess
+from tests.workers.light import wait_for
 
 def main():
     for path in sys.argv[1:]:
@@ -30,11 +31,11 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
-def test_what_a_task_meets_costs_that_task_only(monkeypatch, jobs):
-    monkeypatch.setattr(workers, "train_one", light.end_as_named)
-    names = ["good", "killed", "mistake", "memory", "left", "refused", "good too"]
-    ends = list(workers._here([(light.run_called(name),) for name in names], jobs))
-    assert len(ends) == len(names)
+def test_what_a_task_meets_costs_that_task_only(jobs):
+    runs = [light.run_called(name) for name in ("good", "killed", "mistake", "memory", "left", "refused", "good too")]
+    with spread.crew("processes", jobs, 1, None) as crew:
+        ends = list(workers._lines(crew.run(light.end_as_named, [(run,) for run in runs]), runs))
+    assert len(ends) == len(runs)
     advice = "perhaps for want of memory; run this again, with fewer at a time: --jobs"
     assert {end for end in ends if end} == {
         f"killed: its process was killed (SIGKILL), {advice}",
@@ -45,11 +46,10 @@ def test_what_a_task_meets_costs_that_task_only(monkeypatch, jobs):
     }
 
 
-def test_stopping_ends_the_processes(monkeypatch, tmp_path):
-    monkeypatch.setattr(workers, "train_one", light.wait_for_of_run)
+def test_stopping_ends_the_processes(tmp_path):
     runs = [light.run_called(str(tmp_path / name)) for name in "ab"]
-    ends = workers._here([(run,) for run in [*runs, light.run_called("good")]], 3)
-    assert next(ends) is None  # of the one that does not wait
+    ends = spread._here(light.wait_for_of_run, [(run,) for run in [*runs, light.run_called("good")]], 3, 1)
+    assert next(ends) == spread.Ended(2)  # the one that does not wait
     pids = [pid_in(run.name) for run in runs]
     ends.close()
     assert not any(map(alive, pids))
@@ -76,8 +76,8 @@ def test_a_process_that_begins_while_all_are_stopped_is_ended_too(monkeypatch):
             stopped.set()
             self.ended.set()
 
-    monkeypatch.setattr(workers, "WorkerProcess", Slow)
-    ends = workers._here([(light.run_called(name),) for name in "abc"], 2)
+    monkeypatch.setattr(spread, "WorkerProcess", Slow)
+    ends = spread._here(print, [("a",), ("b",), ("c",)], 2, 1)
     next(ends)
     ends.close()
     assert [process.ended.is_set() for process in created] == [True, True]
@@ -100,7 +100,7 @@ def test_processes_end_with_the_one_that_started_them(tmp_path, number):
 
 
 def test_a_process_watches_before_it_imports_anything_large():
-    code = "import sys, common.experiments.process; print({'torch', 'numpy', 'pandas', 'yaml'} & set(sys.modules))"
+    code = "import sys, common.workers.process; print({'torch', 'numpy', 'pandas', 'yaml'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
 
