@@ -1,4 +1,4 @@
-"""CSV files of other people: their encodings and separators, and the line of each row."""
+"""CSV and other texts of other people: their encodings and separators, and the line of each row."""
 
 import csv
 import io
@@ -21,21 +21,24 @@ def read_csv(path: Path) -> pd.DataFrame:
     begins: file and line.
 
     UTF-8, or UTF-16 with its mark at the beginning; separated by commas, semicolons or tabs. Empty lines and rows of
-    empty cells, which Excel leaves at the end, are left out.
+    empty cells, which Excel leaves at the end, are left out. `attrs["repaired"]`: how many cells have characters whose
+    encoding had been mistaken, see `common.data.text`.
+
     Raises InputError for a missing or foreign file, and for rows that have not as many cells as the header.
     """
-    text = _text(path).rstrip("\0\x1a")
+    text = read_text(path).rstrip("\0\x1a")
     first = text.lstrip().split("\n", 1)[0]
     separator = max(",;\t", key=first.count)
     if said := re.fullmatch(r"sep=([,;\t])\s*", first):  # a line of Excel's
         separator, text = said[1], text.replace(first, "", 1)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True)
-    rows, lines, line = [], [], 1
+    rows, lines, line, mended = [], [], 1, 0
     try:
         for row in reader:
             cells = [repaired(cell).strip() for cell in row]
             if any(cells):
                 rows.append(cells)
+                mended += sum(repaired(cell) != cell for cell in row)
                 lines.append(line)
             line = reader.line_num + 1
     except csv.Error as error:
@@ -53,7 +56,10 @@ def read_csv(path: Path) -> pd.DataFrame:
             mend = "put cells with a comma in quotation marks" if len(row) > len(header) else "no cell may be left out"
             mend = "the first line has to name the columns" if len(header) < 3 < len(row) else mend
             raise InputError(f"{path}: line {line}: found {len(row)} cells, but the header has {len(header)}; {mend}")
-    return pd.DataFrame(rows[1:], columns=header, index=[f"{path}: line {line}" for line in lines[1:]], dtype=object)
+    index = [f"{path}: line {line}" for line in lines[1:]]
+    table = pd.DataFrame(rows[1:], columns=header, index=index, dtype=object)
+    table.attrs["repaired"] = mended
+    return table
 
 
 def plain(name: str) -> str:
@@ -61,21 +67,25 @@ def plain(name: str) -> str:
     return re.sub(r"[\s_.-]+", "_", name.casefold())
 
 
-def _text(path):
+def read_text(path: Path, expected: str = "a CSV file", save: str = _EXCEL) -> str:
+    """The text in the file `path`: UTF-8, or UTF-16 with its mark at the beginning.
+
+    Raises InputError for anything else, saying what is `expected`, and how to `save` it.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; expected a CSV file") from None
+        raise InputError(f"{path}: no such file; expected {expected}") from None
     except OSError as error:
-        raise InputError(f"{path}: not readable ({error.strerror}); expected a CSV file") from None
+        raise InputError(f"{path}: not readable ({error.strerror}); expected {expected}") from None
     found = next((what for mark, what in _OTHERS.items() if content.startswith(mark)), mistaken_for(content[:HEAD]))
     if found:
-        raise InputError(f"{path}: found {found}; expected a CSV file ({_EXCEL})")
+        raise InputError(f"{path}: found {found}; expected {expected} ({save})")
     wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     if not wide and b"\0" in content[:HEAD]:
         if content[1:HEAD:2].count(0) < len(content[1:HEAD:2]) // 2:
-            raise InputError(f"{path}: found no text; expected a CSV file")
-        convert = f"`iconv -f UTF-16LE -t UTF-8 {shlex.quote(str(path))} > new.csv`"
+            raise InputError(f"{path}: found no text; expected {expected}")
+        convert = f"`iconv -f UTF-16LE -t UTF-8 {shlex.quote(str(path))} > new{path.suffix}`"
         raise InputError(f"{path}: found UTF-16 without its mark; expected UTF-8; convert it: {convert}")
     if wide:
         text = content.decode("utf-16", "replace")
@@ -88,5 +98,5 @@ def _text(path):
         line = content.count(b"\n", 0, error.start) + 1
         near = content[max(content.rfind(b"\n", 0, error.start) + 1, error.start - 20) : error.start + 1]
         found = f"text that is not UTF-8, {near.decode('cp1252', 'replace')!r} if it is Windows-1252"
-        mend = f"{_EXCEL}, or `iconv -f CP1252 -t UTF-8 {shlex.quote(str(path))} > new.csv`"
+        mend = f"{save}, or `iconv -f CP1252 -t UTF-8 {shlex.quote(str(path))} > new{path.suffix}`"
         raise InputError(f"{path}: line {line}: found {found}; expected UTF-8; convert it: {mend}") from None

@@ -21,16 +21,22 @@ def read_meld(folder: Path) -> list[pd.DataFrame]:
     Their dialogue ids restart in each file; here they are train_0, dev_0, test_0 and so on. Raises InputError for files
     that are missing, or not those of MELD.
     """
-    tables = []
-    for theirs, ours in SPLITS.items():
-        path = folder / f"{theirs}_sent_emo.csv"
-        table = read_csv(path)
-        missing = [name for name in _COLUMNS.values() if name not in table]
-        if missing:
-            raise InputError(f"{path}: no column {missing[0]!r}, found {', '.join(table)}; expected MELD's file")
-        table = table[list(_COLUMNS.values())].set_axis(list(_COLUMNS), axis=1)
-        table["split"], table["dialogue"] = ours, f"{theirs}_" + table.dialogue
-        for column, known in (("label", CLASSES), ("sentiment", SENTIMENTS)):
-            refuse(table, ~table[column].isin(known), column, f"one of {', '.join(known)}, as in MELD's file")
-        tables.append(table)
-    return tables
+    return [read_split(folder / file_of(theirs), theirs) for theirs in SPLITS]
+
+
+def file_of(theirs: str) -> str:
+    """The name of the file of one of SPLITS."""
+    return f"{theirs}_sent_emo.csv"
+
+
+def read_split(path: Path, theirs: str) -> pd.DataFrame:
+    """One of the tables of `read_meld`, wherever its file lies. `theirs`: one of SPLITS."""
+    table = read_csv(path)
+    missing = [name for name in _COLUMNS.values() if name not in table]
+    if missing:
+        raise InputError(f"{path}: no column {missing[0]!r}, found {', '.join(table)}; expected MELD's file")
+    table = table[list(_COLUMNS.values())].set_axis(list(_COLUMNS), axis=1)
+    table["split"], table["dialogue"] = SPLITS[theirs], f"{theirs}_" + table.dialogue
+    for column, known in (("label", CLASSES), ("sentiment", SENTIMENTS)):
+        refuse(table, ~table[column].isin(known), column, f"one of {', '.join(known)}, as in MELD's file")
+    return table

@@ -24,7 +24,8 @@ class Source:
 
     `table`: a row per utterance, dialogue after dialogue in the order train, valid, test, utterances by number;
     columns dialogue, speaker, sentence, label ("" where it is not known), split, audio, video, side (str; "" for none),
-    number (int64), start, end (float64 seconds; NaN for none), and sentiment where the dataset has it.
+    number (int64), start, end (float64 seconds; NaN for none), whole (bool), and sentiment (str) where the dataset has
+    it. `whole`: `audio` holds this utterance alone, so that start and end are those of `video`.
     `classes`: names of emotions in the order of the labels. `missing`: what is known to be missing before anything is
     extracted. `notes`: what a reader should know, lines. `files`: what all this was read from, media aside.
     """
@@ -36,14 +37,15 @@ class Source:
     notes: list[str] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
 
-    def utterances(self) -> list[Utterance]:
-        """The rows of the table, in order."""
+    def utterances(self, kind: str) -> list[Utterance]:
+        """The rows of the table, in order, for an extractor of that kind, such as "audio"."""
 
         def path(text):
             return Path(text) if text else None
 
-        def seconds(number):
-            return None if pd.isna(number) else float(number)
+        def seconds(row, number):
+            whole = kind == "audio" and row.whole and row.audio
+            return None if whole or pd.isna(number) else float(number)
 
         return [
             Utterance(
@@ -52,8 +54,8 @@ class Source:
                 r.sentence,
                 path(r.audio),
                 path(r.video),
-                seconds(r.start),
-                seconds(r.end),
+                seconds(r, r.start),
+                seconds(r, r.end),
                 r.side,
             )
             for r in self.table.itertuples()
