@@ -16,7 +16,7 @@ from common.data.corpus import FEATURES, SENTIMENTS, SPLITS, Corpus, from_dialog
 from common.data.feature_arrays import read_features
 from common.data.meld_csv import SPLITS as MELD_SPLITS
 from common.data.meld_csv import read_meld
-from common.data.utterances import as_number, checked, read_utterances
+from common.data.utterances import checked, classes_of, read_utterances
 from common.errors import InputError
 from common.files import sha256
 from common.settings import MODALITIES
@@ -35,9 +35,7 @@ def build_corpus(name: str, utterances: Path, features: Features) -> tuple[Corpu
     _check_choices(name, features)
     table, taken = read_utterances(utterances)
     table, notes = checked(table)
-    known = table.label[table.label != ""].unique()
-    classes = sorted(known, key=float) if all(as_number(k) is not None for k in known) else sorted(known)
-    corpus, events = _corpus(name, [utterances], [len(table)], table, features, classes)
+    corpus, events = _corpus(name, [utterances], [len(table)], table, features, classes_of(table))
     return corpus, taken + notes + events
 
 

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,43 +28,50 @@ _MEANING = {
     "label": "the emotion, empty where it is not known",
     "split": "train, valid or test",
 }
+REQUIRED = ("dialogue", "utterance", "speaker", "split")
+NO_MORE: Mapping[str, tuple[str, ...]] = {}
 _SPLITS = {"training": "train", "validation": "valid", "val": "valid", "dev": "valid", "development": "valid"}
 _SPLITS |= {"testing": "test"} | {name: name for name in SPLITS}
 _NOTHING = {"nan", "NaN", "<NA>", "null", "NULL", "n/a", "N/A", "#N/A"}  # what programs write where they have no value
 _UNKNOWN = {"", "na", "xxx", "?"} | {mark.casefold() for mark in _NOTHING}  # xxx: raters disagreed (IEMOCAP)
 
 
-def read_utterances(path: Path) -> tuple[pd.DataFrame, list[str]]:
+def read_utterances(
+    path: Path, required: Collection[str] = REQUIRED, more: Mapping[str, tuple[str, ...]] = NO_MORE
+) -> tuple[pd.DataFrame, list[str]]:
     """The CSV file `path` with the columns COLUMNS under our names, and what a reader should know, a list of lines.
 
-    Without a column of labels all are empty; `sentence` may be missing. Raises InputError for missing columns.
+    Without a column of labels all are empty; others that are not `required` may be missing, as `sentence` may. `more`:
+    columns to read beside COLUMNS, in the same form. Raises InputError for missing columns.
     """
+    columns = COLUMNS | dict(more)
     table = read_csv(path)
     known = {plain(name): name for name in table}
     found: dict[str, str] = {}
-    for name, spellings in COLUMNS.items():
+    for name, spellings in columns.items():
         there = [known[s] for s in spellings if s in known and known[s] not in found.values()]
         found |= {name: there[0]} if there else {}
-    missing = [name for name in _MEANING if name not in found and name != "label"]
+    missing = [name for name in _MEANING if name not in found and name in required]
     if missing:
         there = ", ".join(filter(None, table)) or "none"
         if not found:
             expected = f"expected {', '.join(_MEANING)}, separated by commas, semicolons or tabs"
             raise InputError(f"{path}: the first line does not name the columns; found {there}; {expected}")
-        columns = ", ".join(f"{name!r} ({_MEANING[name]})" for name in missing)
+        names = ", ".join(f"{name!r} ({_MEANING[name]})" for name in missing)
         mend = "add it, or rename that which holds it"
-        raise InputError(f"{path}: no column {columns}; found {there}; {mend}", ["meld"] * ("Utterance_ID" in table))
+        raise InputError(f"{path}: no column {names}; found {there}; {mend}", ["meld"] * ("Utterance_ID" in table))
     taken = [f"{theirs} as {ours}" for ours, theirs in found.items() if theirs.casefold() != ours]
     table = table[list(found.values())].set_axis(list(found), axis=1)
-    table["split"] = table.split.map(lambda word: _SPLITS.get(word.casefold(), word))
+    if "split" in table:
+        table["split"] = table.split.map(lambda word: _SPLITS.get(word.casefold(), word))
     notes = [f"Columns of {path.name}: {', '.join(taken)}."] if taken else []
     for name, theirs in found.items():
-        spare = [known[s] for s in COLUMNS[name] if s in known and known[s] not in found.values()]
+        spare = [known[s] for s in columns[name] if s in known and known[s] not in found.values()]
         notes += [f"Not used: {', '.join(spare)}; {theirs} is taken as {name}."] if spare else []
     if "label" not in table:
-        wrong = table.split != "test"
         expected = "test alone where no column 'label' is; rename the column that holds the emotions, or add it"
-        refuse(table, wrong, "split", expected)
+        if "split" in table:
+            refuse(table, table.split != "test", "split", expected)
         table["label"] = ""
     return table, notes
 
@@ -91,6 +99,12 @@ def checked(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return table, notes
 
 
+def classes_of(table: pd.DataFrame) -> list[str]:
+    """The labels in a table of `checked`, sorted; by value where all are numbers."""
+    known = table.label[table.label != ""].unique()
+    return sorted(known, key=float) if all(as_number(k) is not None for k in known) else sorted(known)
+
+
 def refuse(table: pd.DataFrame, wrong: pd.Series, column: str, expected: str) -> None:
     """Raises InputError for the first row that is `wrong` (U,)."""
     if wrong.any():
@@ -99,7 +113,8 @@ def refuse(table: pd.DataFrame, wrong: pd.Series, column: str, expected: str) ->
 
 
 def _turn(row):
-    return f" (dialogue {row.dialogue!r}, utterance {row.utterance!r})"
+    known = [f"{name} {row[name]!r}" for name in ("dialogue", "utterance") if name in row]
+    return f" ({', '.join(known)})" if known else ""
 
 
 def _refuse_mixed(table):

@@ -1,5 +1,6 @@
 """The table of a Source, from rows as a reader finds them."""
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,11 +17,13 @@ _UNKNOWN = dict.fromkeys(_TEXTS, "") | {"split": "test", "start": np.nan, "end":
 def arranged(table: pd.DataFrame) -> pd.DataFrame:
     """`table`, with dialogue, number and speaker, as a Source has it: what it lacks of the other columns is unknown.
 
-    Dialogues of a split stay in the order in which they begin.
+    Dialogues of a split stay in the order in which they begin. Paths become absolute, for processes elsewhere.
     """
     table = table.assign(**{name: value for name, value in _UNKNOWN.items() if name not in table})
     dialogue = table.dialogue.map({d: k for k, d in enumerate(table.dialogue.unique())})
     order = np.lexsort([table.number, dialogue, table.split.map(SPLITS.index)])
+    for name in ("audio", "video"):
+        table[name] = [os.path.abspath(path) if path else "" for path in table[name]]
     columns = [*_KINDS, *(["sentiment"] if "sentiment" in table else [])]
     return table.iloc[order][columns].reset_index(drop=True).astype(_KINDS)
 
