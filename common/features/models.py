@@ -83,7 +83,7 @@ def file_of(model: Model, name: str) -> Path | None:
     return _hub_file(model.source, name, model.revision)
 
 
-def load(model: Model, kind: str = "AutoModel", device: str = "cpu", may_lack: tuple[str, ...] = ()) -> torch.nn.Module:
+def load(model: Model, kind: str = "AutoModel", device: str = "cpu", may_lack: tuple[str, ...] = ()) -> Any:
     """The network of `model` in float32 on `device`, for evaluation. `kind`: the class of transformers that makes it.
 
     Weights come from safetensors, else from what torch reads without running code. Raises InputError where they cannot
