@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Iterable
 from importlib import metadata
 
 import torch
@@ -68,10 +69,10 @@ def memory() -> float:
         return math.inf
 
 
-def versions() -> dict[str, str]:
-    """Python and package versions, by name."""
+def versions(more: Iterable[str] = ()) -> dict[str, str]:
+    """Python and package versions, by name, of PACKAGES and `more`."""
     version_of = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *more):
         try:
             version_of[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -46,11 +46,11 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         corpus, notes = build_corpus(name, arguments.utterances, features)
     path = write_own(corpus, arguments.output)
-    print(*notes, f"{corpus.describe()}; {len(corpus.speakers)} speakers", *_counts(corpus), sep="\n")
+    print(*notes, f"{corpus.describe()}; {len(corpus.speakers)} speakers", *counts(corpus), sep="\n")
     print(f"Wrote {path}; give --data-dir {arguments.output} to the scripts.")
 
 
-def _counts(corpus: "Corpus") -> list[str]:
+def counts(corpus: "Corpus") -> list[str]:
     """Utterances of each class and split, as lines, and which classes train lacks."""
     labels = {split: corpus.label[corpus.rows(split)].tolist() if corpus.splits[split] else [] for split in SPLITS}
     names = [*enumerate(corpus.classes), (-1, "(no label)")]

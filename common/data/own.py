@@ -7,6 +7,7 @@ has a row per row of the CSV file, in the same order.
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -75,28 +76,42 @@ def _corpus(name, files, counts, table, features, classes, **more):
     if "text" in arrays and "event" not in arrays:
         arrays["event"] = arrays["text"]
         notes.append("No event features: the text features serve as both.")
+    more["sources"] = _sources([*files, *(path for paths in features.values() for path in paths)])
+    return corpus_of_table(name, table, arrays, classes, **more), notes
+
+
+def corpus_of_table(
+    name: str, table: pd.DataFrame, features: dict[str, np.ndarray], classes: Sequence[str], **more: Any
+) -> Corpus:
+    """The Corpus of a checked `table`, see `utterances.checked`, and `features`, a row (U, width) for each of its rows.
+
+    Dialogues stand in the order train, valid, test, and in that in the order of the table, utterances by number.
+    `more`: further fields of Corpus; arrays (U,) are in the order of the table.
+    """
     dialogue = table.dialogue.map({d: k for k, d in enumerate(table.dialogue.unique())})
     order = np.lexsort([table.number, dialogue, table.split.map(SPLITS.index)])
+    if (order == np.arange(len(order))).all():  # nothing has to be copied
+        order = slice(None)
     table = table.iloc[order]
     speakers = sorted(table.speaker.unique())
     dialogues = table.groupby("dialogue", sort=False)
     lengths, splits = dialogues.size(), dialogues.split.first()
-    corpus = from_dialogues(
+    if "sentiment" in more:
+        more["sentiment"] = np.array(more["sentiment"], np.int64)[order]
+    return from_dialogues(
         name,
         lengths=lengths.tolist(),
         ids=lengths.index.tolist(),
         split_sizes=[int((splits == split).sum()) for split in SPLITS],
         label=pd.Index(classes, dtype=object).get_indexer(table.label).astype(np.int64),
         speaker=pd.Index(speakers).get_indexer(table.speaker).astype(np.int64),
-        classes=classes,
+        classes=list(classes),
         speakers=speakers,
         numbers=table.number.to_numpy(),
         sentences=table.sentence.tolist() if "sentence" in table else [],
-        sources=_sources([*files, *(path for paths in features.values() for path in paths)]),
-        features={key: array[order] for key, array in arrays.items()},
-        **{key: np.array(values, np.int64)[order] for key, values in more.items()},
+        features={key: array[order] for key, array in features.items()},
+        **more,
     )
-    return corpus, notes
 
 
 def _sources(paths):

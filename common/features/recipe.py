@@ -1,0 +1,97 @@
+"""recipe.yaml: how the features of a dataset were made, so that those of other conversations can be made alike."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from common.errors import InputError
+from common.features.audio.scaling import Scaling
+from common.features.choices import Choices, choices_of
+from common.features.extractor import Extractor
+from common.files import atomic, read_yaml, sha256
+
+FILE, SCALING, ENCODER, FORMAT = "recipe.yaml", "scaling.npz", "encoder", 1
+SOFT = ("precision", "transformers", "sentence-transformers", "av", "opencv", "onnxruntime", "opensmile", "torch")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The recipe in `folder`, that of a dataset. `widths`: of each kind of features that was made."""
+
+    folder: Path
+    choices: Choices
+    identities: dict[str, dict[str, Any]]
+    widths: dict[str, int]
+    tuned: bool
+    scaled: bool
+
+    def extractors(self, device: str) -> tuple[dict[str, Extractor], list[str]]:
+        """The extractors of new utterances, by kind, and notes on other versions than those of the dataset.
+
+        Text goes through the tuned encoder, where there is one. Raises InputError where a model is not the one that
+        the dataset was made with.
+        """
+        found, notes = self.choices.extractors(device), []
+        if self.tuned and "text" in found:
+            found |= Choices(str(self.folder / ENCODER), self.choices.text_layer, event_model="none").extractors(device)
+        found = {kind: extractor for kind, extractor in found.items() if kind in self.widths}
+        for kind, extractor in found.items():
+            for name, value in extractor.identity().items():
+                known = self.identities[kind].get(name)
+                if known != value and name in SOFT:
+                    notes.append(
+                        f"Note: {kind} features of the dataset were made with {name} {known}, these with {value}."
+                    )
+                elif known != value:
+                    raise InputError(
+                        f"{self.folder / FILE}: the {kind} model has another {name} than when the dataset was made "
+                        f"({value}, not {known}); put that model back, or make the features and train again"
+                    )
+        return found, notes
+
+    def scaling(self) -> Scaling | None:
+        """The standardisation of audio features, by the dataset's training split; None where there is none."""
+        return Scaling.load(self.folder / SCALING) if self.scaled else None
+
+
+def write_recipe(folder: Path, content: dict[str, Any]) -> str:
+    """Write `content` as the recipe in `folder`; returns its SHA-256."""
+    with atomic(folder / FILE) as file:
+        yaml.safe_dump({"format": FORMAT} | content, file, sort_keys=False, allow_unicode=True)
+    return sha256(folder / FILE)
+
+
+def read_recipe(folder: Path, sources: dict[str, str]) -> Recipe:
+    """The recipe in `folder` of a dataset whose Corpus has these `sources`.
+
+    Raises InputError where there is none, where it is not that of the dataset, and where it is damaged.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise InputError(
+            f"{path}: missing; expected how the features were made, which `python -m common features` writes beside a "
+            "dataset; other features cannot be made again for new conversations"
+        )
+    if sources.get(FILE) not in (None, sha256(path)):
+        raise InputError(f"{path}: not the recipe that the network's data were made by; restore it")
+    content = read_yaml(path)
+    damaged = InputError(f"{path}: no recipe of this version of the project; restore it, or make the features again")
+    try:
+        features, form = content["features"], content["format"]
+        identities = {str(kind): dict(about["identity"]) for kind, about in features.items()}
+        widths = {str(kind): int(about["width"]) for kind, about in features.items()}
+        recipe = Recipe(
+            folder,
+            choices_of(content["choices"], path),
+            identities,
+            widths,
+            bool(content["tuned"]),
+            bool(content["scaled"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise damaged from None
+    if form != FORMAT:
+        raise damaged
+    return recipe
