@@ -1,7 +1,6 @@
 """A conversation as people write one down: lines `Name: sentence`."""
 
 import re
-import unicodedata
 from pathlib import Path
 from typing import TextIO
 
@@ -17,8 +16,9 @@ from common.features.sources.source import Source
 LONGEST_NAME = 60  # letters
 _CLOCK = r"\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?:[.,]\d{1,3})?(?:\s?[ap]\.?\s?m\.?)?"
 _DATE = r"(?:\d{1,4}[./-]\d{1,2}[./-]\d{1,4})"
-_WHEN = rf"(?:{_CLOCK}(?:,?\s+{_DATE})?|{_DATE}(?:,?\s+{_CLOCK}|T{_CLOCK})?)"
+_WHEN = rf"(?:{_DATE}(?:,?\s+{_CLOCK}|T{_CLOCK})?|{_CLOCK}(?:,?\s+{_DATE})?)"
 _STAMP = re.compile(rf"(?:\[{_WHEN}\]|\({_WHEN}\)|{_WHEN})(?:\s+[-–—])?\s+", re.IGNORECASE)
+_MARKS = dict.fromkeys([0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF])  # of direction
 _BREAK = re.compile(r"[-–—]{3,}|—")  # word processors make one dash of three
 _EXPECTED = "a text with lines such as 'Ann: Did it arrive?'"
 
@@ -63,7 +63,7 @@ def line(text: str) -> tuple[str, str]:
 
 
 def _rows(text, where):
-    """Of each utterance where it stands, the part of the text, speaker and sentence; and the times that were left out."""
+    """Of each utterance where it stands, part of the text, speaker and sentence; and the times that were left out."""
     rows, stamps, part = [], [], 0
     for number, content in enumerate(re.split(r"\r\n|\r|\n", text.removeprefix("\ufeff").rstrip("\0\x1a")), 1):
         at = f"{where}: line {number}"
@@ -90,11 +90,12 @@ def _parts(text):
     """The time, or "", the name and the sentence of a line."""
     text = _visible(text)
     match = _STAMP.match(text)
-    stamp, rest = (match[0].strip(), text[match.end() :]) if match else ("", text)
+    stamp, rest = (match[0].strip(" -–—"), text[match.end() :]) if match else ("", text)
     name, colon, sentence = re.fullmatch(r"([^:：]*)([:：]?)(.*)", rest, re.DOTALL).groups()
     name, sentence = " ".join(name.split()), sentence.strip()
-    clock = re.match(rf"{_CLOCK}|{_DATE}", rest, re.IGNORECASE)
-    if not colon or not name or clock or sentence.startswith("//") or len(name) > LONGEST_NAME:
+    time = re.match(rf"{_CLOCK}|{_DATE}", rest) or re.match(r"[^:：]*\d[:：]\d\d", rest)
+    within = re.search(r"[(\[][^)\]]*$", name)  # the colon of `Ann (12:30): hi`
+    if not colon or not name or time or within or sentence.startswith("//") or len(name) > LONGEST_NAME:
         raise InputError(f"found {text[:60]!r}; expected a name, a colon and a sentence, such as 'Ann: Did it arrive?'")
     if not sentence:
         raise InputError(f"found no sentence after {name!r}; expected one, or no such line")
@@ -102,6 +103,5 @@ def _parts(text):
 
 
 def _visible(text):
-    """`text` without blanks at its ends, and marks of the direction of writing, which chat exports have."""
-    kept = (c for c in repaired(text) if c in "\u200c\u200d" or unicodedata.category(c) != "Cf")
-    return "".join(kept).strip()
+    """`text` without blanks at its ends, and without marks of the direction of writing, which chat exports have."""
+    return repaired(text).translate(_MARKS).strip()
