@@ -6,6 +6,7 @@ is what this network has before its classifier.
 """
 
 import io
+import warnings
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch.nn import functional
 
 from common.errors import InputError, brief
 from common.features.packages import package
+from common.features.visual.reason import reason
 from common.files import HEAD, mistaken_for
 
 SIZE = 64  # pixels, both ways
@@ -139,15 +141,20 @@ def _state(path):
             state = package("safetensors.torch").load(data)
         else:
             _check_archive(data)
-            state = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+            with warnings.catch_warnings(action="ignore"):  # of odd pickles; what is wrong with them is said later
+                state = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
     except InputError:
         raise
     except Exception as error:  # a foreign file can raise nearly anything
-        found = mistaken_for(data[:HEAD], text=True) or brief(" ".join(str(error).split()))
+        found = mistaken_for(data[:HEAD], text=True) or reason(error)
         raise InputError(f"{path}: not readable as weights ({found}); {_EXPECTED}") from None
-    if type(state) not in (dict, OrderedDict) or not all(type(t) in (Tensor, nn.Parameter) for t in state.values()):
+    if type(state) not in (dict, OrderedDict) or not all(map(_is_plain, dict.values(state))):
         raise InputError(f"{path}: found something else than names and tensors; {_EXPECTED}; save its state_dict()")
-    return state
+    return dict(dict.items(state))  # an OrderedDict's own methods can hide behind attributes that the file sets
+
+
+def _is_plain(value):
+    return type(value) in (Tensor, nn.Parameter) and value.layout is torch.strided and not value.is_quantized
 
 
 def _check_archive(data):

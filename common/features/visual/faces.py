@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from common.errors import InputError, brief
+from common.errors import InputError
 from common.features.packages import package
+from common.features.visual.reason import reason
 from common.files import sha256
 
 CASCADE = "haarcascade_frontalface_default.xml"  # comes with OpenCV
@@ -91,20 +92,23 @@ class YuNet(Faces):
     def __init__(self, path: str | Path):
         super().__init__()
         self.file = Path(path)
-        if not self.file.is_file():
-            raise InputError(f"{path}: no such file; expected YuNet, such as face_detection_yunet_2023mar.onnx")
-        cv2 = package("cv2")
-        level = cv2.setLogLevel(0)  # it would say the same in many lines
+        expected = "expected the ONNX file of YuNet, such as face_detection_yunet_2023mar.onnx of OpenCV's model zoo"
         try:
-            self._network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), score_threshold=SURE)
+            model = np.fromfile(self.file, np.uint8)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror}); {expected}", ["detector"]) from None
+        cv2, empty = package("cv2"), np.zeros(0, np.uint8)
+        logging = cv2.utils.logging
+        level = logging.getLogLevel()
+        logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # it would say the same in many lines
+        try:
+            self._network = cv2.FaceDetectorYN.create("onnx", model, empty, (320, 320), score_threshold=SURE)
             self._all(np.zeros((320, 320, 3), np.uint8))
         except Exception as error:  # cv2.error, and whatever else a foreign file leads to
-            raise InputError(
-                f"{path}: OpenCV cannot use it as YuNet ({brief(str(error))}); expected the ONNX file of that network, "
-                "such as face_detection_yunet_2023mar.onnx of OpenCV's model zoo"
-            ) from None
+            problem = f"OpenCV cannot use it as YuNet ({reason(error)})"
+            raise InputError(f"{path}: {problem}; {expected}", ["detector"]) from None
         finally:
-            cv2.setLogLevel(level)
+            logging.setLogLevel(level)
 
     def _all(self, picture):
         self._network.setInputSize(picture.shape[1::-1])

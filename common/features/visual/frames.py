@@ -9,6 +9,7 @@ import numpy as np
 
 from common.errors import is_want_of_memory
 from common.features.packages import package
+from common.features.visual.reason import reason
 
 LONGEST = 120.0  # seconds of an utterance; a longer one is a clip that was cut wrongly
 MOST_PIXELS = 2**25  # of a picture: that of 8K video fits
@@ -29,8 +30,9 @@ def frames(path: Path, start: float | None, end: float | None, fps: float, side:
 
     `start`, `end`: seconds, from where a player begins to count; None: the beginning and the end of the video. A
     picture is the last one whose time has come, as a player shows it; before the first one, the first; so one can come
-    twice where the video has fewer than `fps`. Videos of turned phones are turned upright, in steps of 90 degrees;
-    pixels are taken as square. `side`: "left" or "right", that half of the upright picture, or "" for all of it.
+    twice where the video has fewer than `fps`. An AVI file says when a picture is decoded, not when it is shown: there
+    it can be off by the two or so pictures that a codec reorders. Videos of turned phones are turned upright, in steps
+    of 90 degrees; pixels are taken as square. `side`: "left" or "right", that half of the upright picture, or "".
 
     Only what is needed is decoded, one picture after the other. Raises Unseen, maybe after some pictures, where the
     file is missing or broken, has no video, shows nothing between `start` and `end`, or where these are more than
@@ -51,7 +53,7 @@ def frames(path: Path, start: float | None, end: float | None, fps: float, side:
     except Exception as error:  # a damaged file can raise nearly anything
         if is_want_of_memory(error) and not isinstance(error, av.FFmpegError):
             raise
-        raise Unseen(f"broken video ({_brief(error)})") from None
+        raise Unseen(f"broken video ({reason(getattr(error, 'strerror', None) or error, 80)})") from None
 
 
 def _check(path, begin, end):
@@ -114,7 +116,11 @@ def _decoded(path, begin, end):
 
 def _opened(path):
     options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file", "max_pixels": str(MOST_PIXELS)}
-    return package("av").open(f"file:{path}", options=options, metadata_errors="replace")
+    av = package("av")
+    try:
+        return av.open(f"file:{path}", options=options, metadata_errors="replace")
+    except av.ArgumentError:  # what FFmpeg says of other containers
+        raise Unseen("no video file of a known kind, such as mp4, mkv or avi") from None
 
 
 def _stream(container, begin, end):
@@ -168,7 +174,3 @@ def _half(picture, side):
     middle = picture.shape[1] // 2
     half = {"left": picture[:, :middle], "right": picture[:, -middle:]}.get(side, picture)
     return np.ascontiguousarray(half)
-
-
-def _brief(error):
-    return f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}"[:100]

@@ -8,6 +8,7 @@ import torch
 
 from common.errors import InputError, brief
 from common.features.packages import package
+from common.features.visual.reason import reason
 from common.files import HEAD, mistaken_for
 
 SIDES = range(8, 1025)  # pixels that a side of the input can have
@@ -64,7 +65,7 @@ class OnnxModel:
         try:
             (features,) = self._session.run(None, {self._input: batch})
         except Exception as error:  # of onnxruntime, without a common class
-            raise InputError(f"{self._path}: onnxruntime cannot run it ({_brief(error)}); {EXPECTED}") from None
+            raise InputError(f"{self._path}: onnxruntime cannot run it ({reason(error)}); {EXPECTED}") from None
         shape = getattr(features, "shape", ())
         if len(shape) != 2 or shape[0] != 1 or not shape[1] or shape[1] != (self.width or shape[1]):
             raise InputError(f"{self._path}: found an output of shape {shape}; {EXPECTED}")
@@ -94,7 +95,7 @@ def _session(path, device):
             options.add_session_config_entry("session.model_external_initializers_file_folder_path", empty)
             return runtime.InferenceSession(data, options, providers=providers(device))
     except Exception as error:  # of onnxruntime, without a common class
-        raise InputError(f"{path}: onnxruntime cannot read it ({_brief(error)}); {EXPECTED}, all in one file") from None
+        raise InputError(f"{path}: onnxruntime cannot read it ({reason(error)}); {EXPECTED}, all in one file") from None
 
 
 def _layout(path, shape):
@@ -104,7 +105,3 @@ def _layout(path, shape):
             if channels in (1, 3) and all(isinstance(side, int) and side in SIDES for side in size):
                 return tuple(size), channels, last
     raise InputError(f"{path}: found an input of shape {brief(shape)}; {EXPECTED}, H and W fixed")
-
-
-def _brief(error):
-    return brief(" ".join(str(error).split()))
