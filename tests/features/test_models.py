@@ -12,6 +12,7 @@ import torch
 
 from common.errors import InputError
 from common.features.models import file_of, is_path, load, load_tokenizer, resolve
+from tests.features.encoders import TOKENIZER, small_bert
 
 transformers = pytest.importorskip("transformers")
 hub = pytest.importorskip("huggingface_hub")
@@ -21,13 +22,7 @@ errors = pytest.importorskip("huggingface_hub.errors")
 @pytest.fixture(scope="module")
 def small(tmp_path_factory, minilm):
     """A folder with a BERT of random weights and the tokenizer of MiniLM."""
-    folder = tmp_path_factory.mktemp("small")
-    settings = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-    torch.manual_seed(1)
-    transformers.BertModel(transformers.BertConfig(**settings)).save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
-        shutil.copy(minilm / name, folder)
-    return folder
+    return small_bert(tmp_path_factory.mktemp("small"), minilm)
 
 
 @pytest.fixture
@@ -141,7 +136,7 @@ def test_broken_folders(copied, name, content, words):
 
 
 def test_a_tokenizer_without_words(copied):
-    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+    for name in TOKENIZER:
         (copied / name).unlink()
     with pytest.raises(InputError, match="knows no words"):
         load_tokenizer(resolve(copied))

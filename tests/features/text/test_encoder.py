@@ -1,7 +1,6 @@
 """First-token states are transformers' own, whatever else is in the batch, and in whatever order."""
 
 import csv
-import json
 import pickle
 import shutil
 from pathlib import Path
@@ -15,6 +14,7 @@ from common.features.extractor import Utterance
 from common.features.models import resolve
 from common.features.text.alignment import Alignment
 from common.features.text.encoder import Encoder, FirstToken
+from tests.features.encoders import TOKENIZER, small_roberta
 
 transformers = pytest.importorskip("transformers")
 CLOSE = {"rtol": 0, "atol": 1e-5}
@@ -73,28 +73,8 @@ def test_long_sentences_are_cut(minilm):
     assert not np.allclose(first, third, **CLOSE)
 
 
-def roberta(folder, positions=34):
-    """A RoBERTa of random weights with a tokenizer of letters, in `folder`."""
-    tokens = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *"abcdefghijklmnopqrstuvwxyzĠ"]
-    (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    transformers.RobertaTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt")).save_pretrained(folder)
-    torch.manual_seed(1)
-    transformers.RobertaModel(
-        transformers.RobertaConfig(
-            vocab_size=len(tokens),
-            hidden_size=16,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=32,
-            max_position_embeddings=positions,
-        )
-    ).save_pretrained(folder)
-    return folder
-
-
 def test_roberta_has_two_places_less_than_positions(tmp_path):
-    model = resolve(roberta(tmp_path))
+    model = resolve(small_roberta(tmp_path))
     assert Encoder(model, "cpu").limit == 32
     short, long = FirstToken(model)(spoken("ab cd", "a" * 100))
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
@@ -109,20 +89,20 @@ def test_roberta_has_two_places_less_than_positions(tmp_path):
 @pytest.mark.parametrize("layer", [0, -3, -5, 1])
 def test_layers_that_it_does_not_have(tmp_path, layer):
     with pytest.raises(InputError, match=rf"layer {layer}: .* has 2 layers; expected one of -1, -2$"):
-        FirstToken(resolve(roberta(tmp_path)), layer)(spoken("ab"))
+        FirstToken(resolve(small_roberta(tmp_path)), layer)(spoken("ab"))
 
 
 def test_a_tokenizer_of_another_model(tmp_path, minilm):
-    roberta(tmp_path)
+    small_roberta(tmp_path)
     (tmp_path / "vocab.json").unlink()
-    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+    for name in TOKENIZER:
         shutil.copy(minilm / name, tmp_path)
     with pytest.raises(InputError, match="its tokenizer has 30522 tokens, its weights 32"):
         Encoder(resolve(tmp_path), "cpu")
 
 
 def test_an_encoder_without_first_token(tmp_path):
-    roberta(tmp_path)
+    small_roberta(tmp_path)
     settings = transformers.GPT2Config(vocab_size=32, n_embd=8, n_layer=1, n_head=1)
     transformers.GPT2Model(settings).save_pretrained(tmp_path)
     for path in tmp_path.glob("tokenizer*"):
