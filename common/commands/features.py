@@ -102,17 +102,11 @@ def run(arguments: argparse.Namespace) -> None:
     check_workers(arguments)
     if arguments.folds and not arguments.tune:
         raise InputError("--folds goes with --tune: only a tuned encoder has seen labels; give both, or neither")
-    from common.data.own import FILE
     from common.files import folder_for, locked
 
     output = arguments.output.resolve()
     if output.is_file():
         raise InputError(f"--output {arguments.output}: is a file; expected a folder, or nothing")
-    if (output / FILE).exists() and not arguments.overwrite:
-        raise InputError(
-            f"--output {arguments.output}: holds a dataset already ({FILE}); replace it (--overwrite; what is kept in "
-            "work/ is used again), or choose another folder"
-        )
     taken = f"--output {arguments.output}: another command makes features there; wait, or choose another folder"
     with folder_for(output), locked(output / ".lock", taken):
         try:

@@ -134,10 +134,12 @@ def read_own(folder: str | Path) -> Corpus | None:
     return corpus
 
 
-def write_own(corpus: Corpus, folder: str | Path) -> Path:
-    """Write `corpus` into `folder`, which is made; returns the file. Raises InputError where there is one already."""
+def write_own(corpus: Corpus, folder: str | Path, overwrite: bool = False) -> Path:
+    """Write `corpus` into `folder`, which is made; returns the file. Raises InputError where there is one already,
+    unless that is to be overwritten.
+    """
     path = Path(folder) / FILE
-    if path.exists():
+    if path.exists() and not overwrite:
         message = f"{path}: exists already and is not overwritten; remove it or choose another folder"
         raise InputError(message, ["output"])
     path.parent.mkdir(parents=True, exist_ok=True)

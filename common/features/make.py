@@ -1,6 +1,7 @@
 """A dataset of features from a Source: extract what is wanted, keep it, write what `train.py --data-dir` takes."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from common.data.corpus import Corpus
+from common.data.own import FILE as DATASET
 from common.data.own import write_own
 from common.environment import versions
 from common.errors import InputError
@@ -19,7 +21,7 @@ from common.features.extractor import Extractor
 from common.features.recipe import FILE, SCALING, write_recipe
 from common.features.sources.source import Missing, Source
 from common.features.store import opened
-from common.features.text.tuned import Tuning, tuned_parts
+from common.features.text.tuned import Tuning
 from common.files import sha256
 
 WORK = "work"  # folder of what is kept: features of single utterances, and encoders of folds
@@ -43,6 +45,10 @@ class Made:
     missing: list[Missing]
     problems: list[str]
 
+    def counted(self) -> dict[str, int]:
+        """How many utterances lack a modality, by modality."""
+        return dict(Counter(m.modality for m in self.missing))
+
 
 def make_dataset(
     name: str,
@@ -53,14 +59,22 @@ def make_dataset(
     *,
     device: str,
     workers: Workers,
+    overwrite: bool,
     say: Say,
 ) -> Made:
     """Make the features of `source` and write the dataset `name` into the folder `output`.
 
     What was made before is found in `output`/work and not made again. `tuning`: fine-tune the text encoder first.
-    `device`: of models, a name of torch. `say` is given lines about what is done. Raises InputError where something is
-    wrong with all of it; what is wrong with single utterances is in missing.csv.
+    `device`: of models, a name of torch. `overwrite`: replace a dataset that is there. `say` is given lines about what
+    is done. Raises InputError where something is wrong with all of it, and where there is a dataset already; what is
+    wrong with single utterances is in missing.csv.
     """
+    if (output / DATASET).exists() and not overwrite:
+        raise InputError(
+            f"{output / DATASET}: exists already; replace it (what is kept in {WORK}/ is used again), or choose "
+            "another folder",
+            ["overwrite", "output"],
+        )
     everything = np.arange(len(source.table))
     work = output / WORK
     work.mkdir(parents=True, exist_ok=True)
@@ -69,6 +83,8 @@ def make_dataset(
     for note in notes:
         say(note)
     if tuning:
+        from common.features.text.tuned import tuned_parts
+
         extractors["text"], parts["text"] = tuned_parts(source, extractors["text"], tuning, output, work, device, say)
     utterances = {kind: source.utterances(kind) for kind in parts}
     with opened(work / "features.sqlite") as store:
@@ -95,7 +111,7 @@ def make_dataset(
             content = _content(source, choices, tuning, extractors, widths, scaling is not None)
             sources = {path.name: sha256(path) for path in source.files} | {FILE: write_recipe(output, content)}
             corpus = corpus_of(name, source, features, sources)
-            write_own(corpus, output)
+            write_own(corpus, output, overwrite)
     return Made(corpus, missing, problems)
 
 
