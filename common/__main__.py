@@ -11,6 +11,7 @@ COMMANDS = {
     "obtain": "download the authors' feature files and checkpoints",
     "verify": "say what feature files hold, beside what was published",
     "build": "make a dataset of your own conversations",
+    "features": "make a dataset of raw conversations: text, sound, video",
     "synthetic": "write synthetic conversations as feature files",
     "experiments": "train and report the paper's tables; compare results",
     "case-study": "draw one utterance, its causes and its gates",

@@ -21,7 +21,8 @@ from common.features.extractor import Extractor
 from common.features.recipe import FILE, SCALING, write_recipe
 from common.features.sources.source import Missing, Source
 from common.features.store import opened
-from common.features.text.tuned import Tuning
+from common.features.text.encoder import FirstToken
+from common.features.text.tuned import Tuning, tuned_parts
 from common.files import sha256
 
 WORK = "work"  # folder of what is kept: features of single utterances, and encoders of folds
@@ -83,9 +84,10 @@ def make_dataset(
     for note in notes:
         say(note)
     if tuning:
-        from common.features.text.tuned import tuned_parts
-
-        extractors["text"], parts["text"] = tuned_parts(source, extractors["text"], tuning, output, work, device, say)
+        base = extractors.get("text")
+        if not isinstance(base, FirstToken):
+            raise InputError("--tune tunes the text encoder, and there is no text; leave it out", ["tune"])
+        extractors["text"], parts["text"] = tuned_parts(source, base, tuning, output, work, say)
     utterances = {kind: source.utterances(kind) for kind in parts}
     with opened(work / "features.sqlite") as store:
         problems = [

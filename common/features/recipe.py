@@ -10,9 +10,10 @@ from common.errors import InputError
 from common.features.audio.scaling import Scaling
 from common.features.choices import Choices, choices_of
 from common.features.extractor import Extractor
+from common.features.text.tuned import ENCODER
 from common.files import atomic, read_yaml, sha256
 
-FILE, SCALING, ENCODER, FORMAT = "recipe.yaml", "scaling.npz", "encoder", 1
+FILE, SCALING, FORMAT = "recipe.yaml", "scaling.npz", 1
 SOFT = ("precision", "transformers", "sentence-transformers", "av", "opencv", "onnxruntime", "opensmile", "torch")
 
 
