@@ -137,17 +137,14 @@ class _Tuning:
     """An encoder and its head in training; all that is random depends on seed and epoch alone."""
 
     def __init__(self, model, sentences, labels, train, valid, classes, settings, device):
-        self.settings, self.device = settings, device
+        self.settings, self.device, self._on_gpu = settings, device, torch.device(device).type == "cuda"
         self.encoder = Encoder(model, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.head = torch.nn.Linear(self.encoder.width, len(classes)).to(device)
         self._weights = [*self.encoder.network.parameters(), *self.head.parameters()]
         self._optimizer = torch.optim.AdamW(
-            self._weights,
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=torch.device(device).type == "cuda",
+            self._weights, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
         self._train, self._valid = (self.encoder.tokens([sentences[row] for row in rows]) for rows in (train, valid))
         self._labels, self._expected = torch.as_tensor(labels[train], device=device), labels[valid]
@@ -161,27 +158,31 @@ class _Tuning:
         """Train for epoch number `epoch`, from 0; yields after each step."""
         generator = np.random.default_rng([self.settings.seed, epoch])
         order = generator.permutation(len(self._train.lengths))
-        labels = self._labels[torch.as_tensor(order, device=self.device)]
-        cuda = torch.device(self.device).type == "cuda"
-        with torch.random.fork_rng(devices=[self.device] if cuda else []):
+        with torch.random.fork_rng(devices=[self.device] if self._on_gpu else []):
             torch.manual_seed(int(generator.integers(2**63)))
             self.encoder.network.train()
             for step, start in enumerate(range(0, len(order), self.settings.batch_size)):
-                batch = slice(start, start + self.settings.batch_size)
-                self._step(epoch * self.steps + step, order[batch], labels[batch])
+                self._step(epoch * self.steps + step, order[start : start + self.settings.batch_size])
                 yield
 
-    def _step(self, number, rows, labels):
+    def _step(self, number, rows):
         settings = self.settings
         warm = max(1, round(settings.warm_up * settings.epochs * self.steps))
         for group in self._optimizer.param_groups:
             group["lr"] = settings.learning_rate * min(1.0, (number + 1) / warm)
-        states = self.encoder.first(*self._train.padded(rows))
-        loss = functional.cross_entropy(self.head(functional.dropout(states, settings.dropout)), labels)
         self._optimizer.zero_grad()
-        loss.backward()
+        for some in self._by_length(rows):
+            states = functional.dropout(self.encoder.first(*self._train.padded(some)), settings.dropout)
+            labels = self._labels[torch.as_tensor(some, device=self.device)]
+            (functional.cross_entropy(self.head(states), labels, reduction="sum") / len(rows)).backward()
         torch.nn.utils.clip_grad_norm_(self._weights, LONGEST_GRADIENT)
         self._optimizer.step()
+
+    def _by_length(self, rows):
+        """The shorter and the longer half: less padding, a third of the time on a CPU; on a GPU all at once is faster."""
+        if self._on_gpu or len(rows) == 1:
+            return [rows]
+        return np.array_split(rows[np.argsort(self._train.lengths[rows], kind="stable")], 2)
 
     def score(self, epoch):
         """Weighted F1 on validation, in percent. Raises InputError where outputs are not finite."""

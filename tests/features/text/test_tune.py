@@ -261,3 +261,26 @@ def test_the_learning_rate_rises_then_stays(base, made, monkeypatch):
         for _ in run.epoch(epoch):
             pass
     assert rates == pytest.approx([0.01 / 3, 0.02 / 3, 0.01, 0.01, 0.01, 0.01])
+
+
+@pytest.mark.parametrize("rows", [[0], [0, 3, 2, 1, 7, 12, 9]])
+def test_one_step_is_that_of_the_mean_loss(base, made, rows):
+    settings = TuneSettings(warm_up=0.0, dropout=0.0)
+    run = tuning._Tuning(base, made.sentences, made.labels, made.train[:24], made.valid, CLASSES, settings, "cpu")
+    network, head = transformers.AutoModel.from_pretrained(base.source), torch.nn.Linear(16, 3)  # without dropout, too
+    head.load_state_dict(run.head.state_dict())
+    weights = [*network.parameters(), *head.parameters()]
+    optimizer = torch.optim.AdamW(weights, lr=1e-5, weight_decay=0.01, fused=False)
+    tokens = transformers.AutoTokenizer.from_pretrained(base.source)(
+        [made.sentences[row] for row in rows], padding=True, return_tensors="pt"
+    )
+    states = network.eval()(**tokens).last_hidden_state[:, 0]
+    torch.nn.functional.cross_entropy(head(states), torch.tensor(made.labels[rows])).backward()
+    torch.nn.utils.clip_grad_norm_(weights, 1.0)
+    optimizer.step()
+    run._step(0, np.array(rows))
+    ours = dict(run.encoder.network.named_parameters())
+    for name, weight in network.named_parameters():
+        if not name.startswith("pooler"):
+            torch.testing.assert_close(ours[name].grad, weight.grad, rtol=0, atol=1e-6)
+    torch.testing.assert_close(run.head.state_dict(), head.state_dict(), rtol=0, atol=1e-7)
