@@ -1,4 +1,5 @@
-"""One file from the Hugging Face hub (by huggingface_hub) or from Google Drive (by gdown) into a temporary folder.
+"""One file from the Hugging Face hub (by huggingface_hub), from Google Drive or any server (by gdown) into a temporary
+folder.
 
 Both libraries resume within a call when a connection is lost. From one call to the next, gdown resumes, without
 noticing that the file was replaced meanwhile; huggingface_hub keeps nothing of an unfinished file.
@@ -52,7 +53,12 @@ def from_hub(repository: str, path: str, folder: Path) -> tuple[Path, str]:
 
 
 def from_drive(file_id: str, path: Path) -> tuple[Path, str]:
-    """Download a file of Google Drive to `path`, alone in its folder; returns `path` and the URL.
+    """Download a file of Google Drive, see `from_url`."""
+    return from_url(f"https://drive.google.com/uc?id={file_id}", path, "Google Drive")
+
+
+def from_url(url: str, path: Path, server: str) -> tuple[Path, str]:
+    """Download the file at `url` to `path`, alone in its folder; returns `path` and the URL. `server`: for messages.
 
     What an earlier call left there is resumed.
 
@@ -64,17 +70,17 @@ def from_drive(file_id: str, path: Path) -> tuple[Path, str]:
     options: dict[str, Any] = {"use_cookies": False, "resume": True, "timeout": TIMEOUT, "retries": RETRIES}
     begun, quiet = list(path.parent.glob("*.part")), not sys.stderr.isatty()
     try:
-        gdown.download(id=file_id, output=str(path), quiet=quiet, **options)
-        return path, f"https://drive.google.com/uc?id={file_id}"
+        gdown.download(url, output=str(path), quiet=quiet, **options)
+        return path, url
     except Exception as error:  # from the network, the answer or the file system
         reason = _first_cause(error)
         if isinstance(error.__cause__ or error, requests.ConnectionError | requests.Timeout):
-            raise UnreachableError(f"no connection to Google Drive: {reason}") from None
+            raise UnreachableError(f"no connection to {server}: {reason}") from None
         if not begun or "byte range" not in reason:
             raise DownloadError(reason) from None
     for part in begun:  # the server does not send the rest alone
         part.unlink()
-    return from_drive(file_id, path)
+    return from_url(url, path, server)
 
 
 def _hub():

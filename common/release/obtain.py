@@ -8,10 +8,11 @@ import json
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 from common.data import DATASETS
 from common.data.mistaken import text_instead
@@ -38,25 +39,45 @@ def obtain(
     InputError counting the files that are lacking or are not what they should be, with a path, a link and the reason;
     a printed line for each has its own.
     """
-    unreachable: dict[str, DownloadError] = {}
-    list_hub, lacking = cache(hub_files), defaultdict[str, list](list)
+    list_hub, files = cache(hub_files), []
     for dataset, target in targets(datasets, Path(data_dir), Path(checkpoint_dir), kinds):
         file_id, known = DRIVE_IDS.get(target.name), SHA256.get((dataset, target.name))
         link = f"drive.google.com/file/d/{file_id}/view" if file_id else f"huggingface.co/{REPOSITORY}/tree/main"
-        server, link = link.split("/")[0], f"https://{link}"
+        present = partial(check_present, target, known)
+        files.append(Wanted(target, link, present, partial(_download, dataset, target, file_id, known, list_hub)))
+    bring(files)
+
+
+class Wanted(NamedTuple):
+    """A file that is wanted: where it lies in a browser, without https://; what checks that it is there as it should
+    be; what downloads it. Both return its SHA-256, and raise DownloadError.
+    """
+
+    target: Path
+    link: str
+    present: Callable[[], str]
+    download: Callable[[], str]
+
+
+def bring(files: Sequence[Wanted]) -> None:
+    """Download those of `files` that are not there, as `obtain` says."""
+    unreachable: dict[str, DownloadError] = {}
+    lacking = defaultdict[str, list](list)
+    for target, link, present, download in files:
+        server = link.split("/")[0]
         try:
             if target.exists():
-                print(f"{target}: is there already, SHA-256 {check_present(target, known)}", flush=True)
+                print(f"{target}: is there already, SHA-256 {present()}", flush=True)
                 continue
             if server in unreachable:
                 raise unreachable[server]
-            digest = _download(dataset, target, file_id, known, list_hub)
+            digest = download()
             print(f"{target}: {target.stat().st_size:,} bytes, SHA-256 {digest}", flush=True)
         except DownloadError as reason:
             if isinstance(reason, UnreachableError):
                 unreachable[server] = reason
-            print(f"{target}: {reason}; in a browser: {link}", flush=True)
-            lacking[str(reason)].append(f"{target} from {link}")
+            print(f"{target}: {reason}; in a browser: https://{link}", flush=True)
+            lacking[str(reason)].append(f"{target} from https://{link}")
     if lacking:
         count = sum(map(len, lacking.values()))
         each = [f"{files[0]}{_more(files)} ({reason[:300]})" for reason, files in lacking.items()]
@@ -103,27 +124,39 @@ def targets(
 
 def _download(dataset, target, file_id, known, list_hub):
     """Download `target`, unless it appears meanwhile, and return its SHA-256."""
+
+    def receive(folder):
+        if file_id:
+            return *from_drive(file_id, folder / target.name), known
+        path, listed = _path_on_hub(dataset, target.name, list_hub(REPOSITORY), known)
+        return *from_hub(REPOSITORY, path, folder), listed
+
+    receive_to(target, receive, no_release)
+    return check_present(target, known)
+
+
+def receive_to(target: Path, receive: Callable, mistaken: Callable[[Path], str | None]) -> None:
+    """Download `target`, unless it appears meanwhile.
+
+    `receive`: from a folder to a file in it, its source, and its SHA-256, None where that is not known. `mistaken`:
+    what a file is instead of the one that is wanted, in words, or None.
+    """
     folder = target.with_name(f".{target.name}.part")
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "lock", f"{target}: another process is downloading this file; wait until it has ended"):
         try:
-            if file_id:
-                received, source = from_drive(file_id, folder / target.name)
-            else:
-                path, known = _path_on_hub(dataset, target.name, list_hub(REPOSITORY), known)
-                received, source = from_hub(REPOSITORY, path, folder)
+            received, source, known = receive(folder)
+            if instead := mistaken(received):
+                raise DownloadError(f"the server answers {instead} instead of the file")
             _place(received, target, source, known)
         finally:
             if not any(folder.glob("*.part")):  # nothing that can be resumed
                 shutil.rmtree(folder, ignore_errors=True)  # Windows keeps the lock
-    return check_present(target, known)
 
 
 def _place(received, target, source, known):
     """Move a complete file to `target`, unless one has appeared there, and note it in the manifest."""
     digest = sha256(received)
-    if mistaken := _mistaken(received):
-        raise DownloadError(f"the server answers {mistaken} instead of the file")
     if known not in (None, digest):
         raise DownloadError(f"received a file with SHA-256 {digest}; expected {known}")
     if not target.exists():
@@ -147,12 +180,19 @@ def _path_on_hub(dataset, name, files, known):
     return paths[0], known or listed
 
 
-def check_present(target: Path, known: str | None) -> str:
-    """SHA-256 of the existing file `target`. Raises DownloadError where it is plainly not what is wanted: by its first
-    bytes, or by the SHA-256 that is `known` or stands in the manifest.
+def no_release(path: Path) -> str | None:
+    """What plainly is no released file, in words; None for what may be one."""
+    with open(path, "rb") as file:
+        head = file.read(HEAD)
+    return mistaken_for(head) or text_instead(head)
+
+
+def check_present(target: Path, known: str | None, mistaken: Callable[[Path], str | None] = no_release) -> str:
+    """SHA-256 of the existing file `target`. Raises DownloadError where it is plainly not what is wanted: by what it is
+    `mistaken` for, or by the SHA-256 that is `known` or stands in the manifest.
     """
-    if mistaken := _mistaken(target):
-        raise DownloadError(f"exists already, but is {mistaken}; remove it and run again")
+    if instead := mistaken(target):
+        raise DownloadError(f"exists already, but is {instead}; remove it and run again")
     digest = sha256(target)
     expected = known or read_manifest(target.parent).get(target.name, {}).get("sha256", digest)
     if digest != expected:
@@ -177,9 +217,3 @@ def read_manifest(folder: str | Path) -> dict[str, dict]:
     if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
         raise InputError(f"{path}: not a list of downloads as `python -m common obtain` writes it; remove it")
     return entries
-
-
-def _mistaken(path):
-    with open(path, "rb") as file:
-        head = file.read(HEAD)
-    return mistaken_for(head) or text_instead(head)

@@ -8,13 +8,12 @@ from pathlib import Path
 import pandas as pd
 
 from common.data.meld import CLASSES
-from common.data.meld_csv import SPLITS, file_of, read_split
+from common.data.meld_csv import ROWS, SPLITS, file_of, read_split
 from common.data.utterances import checked
 from common.errors import InputError
 from common.features.sources.arrange import arranged, lacking, some
 from common.features.sources.source import Source
 
-ROWS = {"train": 9989, "dev": 1109, "test": 2610}  # of the published files
 LONG = {
     "dia38_utt4",
     "dia220_utt0",

@@ -5,8 +5,9 @@ from itertools import pairwise
 
 import pytest
 
+from common.data.meld_csv import ROWS
 from common.errors import InputError
-from common.features.sources.meld import ROWS, read
+from common.features.sources.meld import read
 from common.features.sources.source import Missing
 
 HEADER = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"
