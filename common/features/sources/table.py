@@ -24,6 +24,7 @@ _WITHOUT = {  # what is done without a column
     "split": "all are test",
 }
 _NO_FILE = "no file"
+_NONE = ("", "nan", "na", "none", "null")
 _CLOCK = re.compile(r"(?:(?:(\d+):)?([0-5]?\d):)?(\d+(?:[.,]\d*)?)")  # h:mm:ss.mmm, or seconds
 LONGEST = 1e6  # seconds; no recording has as many
 
@@ -35,7 +36,8 @@ def read(file: Path, media: Path | None = None) -> Source:
     named after the file; without `utterance` they are numbered in their order, from 0; without `split` all are test;
     without `label` none is known; `sentence` may be missing where there is sound or video. Beside them there may be
     `audio` and `video`, files, relative to the folder of the CSV file, and `start` and `end` in them, in seconds or as
-    h:mm:ss.mmm (also 00:16:16,059). `media`: the sound or video of all rows that have neither.
+    h:mm:ss.mmm (also 00:16:16,059); in rows without a file they mean nothing. `media`: the sound or video of all rows
+    that name neither.
 
     A file that does not exist, or a cell without one where others have one, is `missing`. Raises InputError where no
     file of a column exists, for times that are none or end before they start, and for two rows with one file of which
@@ -80,36 +82,40 @@ def _with_files(table, file, media):
     """`table` with paths of audio and video that exist; for each row of both, why there is none; and notes."""
     why, notes = {}, []
     for name in ("audio", "video"):
-        paths = {cell: _path(cell, file.parent) for cell in table[name].unique() if cell}
-        gone = [cell for cell, path in paths.items() if not os.path.isfile(path)]
+        cells = table[name].where(~table[name].str.casefold().isin(_NONE), "")
+        paths = {cell: _path(cell, file.parent) for cell in cells.unique() if cell}
+        gone = {cell: path for cell, path in paths.items() if not os.path.isfile(path)}
         if gone and len(gone) == len(paths):
-            first = table.index[table[name] == gone[0]][0]
+            cell, path = next(iter(gone.items()))
             rule = "paths are relative to the folder of the CSV file"
-            raise InputError(f"{first}: column {name}: no file {paths[gone[0]]}, nor any other that it names; {rule}")
+            where = table.index[table[name] == cell][0]
+            raise InputError(f"{where}: column {name}: no file {path!r}, nor any other that it names; {rule}")
         if gone:
-            notes.append(f"Files of column {name} that do not exist: {len(gone):,} ({some(gone)}).")
-        why[name] = [f"no such file: {cell}" if cell in gone else "" if cell else _NO_FILE for cell in table[name]]
-        table = table.assign(**{name: ["" if cell in gone else paths.get(cell, "") for cell in table[name]]})
+            notes.append(f"Files of column {name} that do not exist: {len(gone):,} ({some([*gone])}).")
+        why[name] = [f"no such file: {cell}" if cell in gone else "" if cell else _NO_FILE for cell in cells]
+        table = table.assign(**{name: ["" if cell in gone else paths.get(cell, "") for cell in cells]})
     if media is not None:
         if not os.path.isfile(media):
             raise InputError(f"{media}: no such file; expected the sound or video of {file}", ["media"])
         name = "audio" if Path(media).suffix.casefold() in _SOUND else "video"
-        table.loc[[a == v == _NO_FILE for a, v in zip(*why.values(), strict=True)], name] = str(media)
+        without = [a == v == _NO_FILE for a, v in zip(*why.values(), strict=True)]
+        notes += [] if any(without) else [f"{media} is not used: each row names a file of its own."]
+        table.loc[without, name] = str(media)
     return table, why, notes
 
 
 def _path(cell, folder):
     path = os.path.join(folder, cell)
-    return (
-        path if os.path.exists(path) or os.sep != "/" else os.path.join(folder, cell.replace("\\", "/"))
-    )  # of Windows
+    windows = os.sep == "/" and not os.path.exists(path)
+    return os.path.join(folder, cell.replace("\\", "/")) if windows else path
 
 
 def _with_times(table):
-    """`table` with start and end in seconds, NaN for none."""
-    start, end = (table[name].map(_seconds).astype(np.float64) for name in ("start", "end"))
-    for name, seconds in (("start", start), ("end", end)):
+    """`table` with start and end in seconds, NaN for none, and where there is no file."""
+    times = {name: table[name].map(_seconds).astype(np.float64) for name in ("start", "end")}
+    for name, seconds in times.items():
         refuse(table, seconds < 0, name, "seconds, or h:mm:ss.mmm, not negative")
+    start, end = (seconds.where(table.audio + table.video != "") for seconds in times.values())
     refuse(table, end <= start.fillna(0.0), "end", "a time after that in column start, which is 0 where it is empty")
     for name in ("audio", "video"):
         shared = (table[name] != "") & table.duplicated(name, keep=False) & start.isna() & end.isna()
@@ -119,7 +125,7 @@ def _with_times(table):
 
 def _seconds(text):
     """The time that `text` says, in seconds; NaN for none, -1 for what is no time."""
-    if text.casefold() in ("", "nan", "na", "none", "null"):
+    if text.casefold() in _NONE:
         return np.nan
     match = _CLOCK.fullmatch(text)
     if not match:

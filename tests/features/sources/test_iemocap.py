@@ -8,6 +8,7 @@ from common.data import iemocap as released
 from common.errors import InputError
 from common.features.sources.iemocap import read
 from common.features.sources.source import Missing
+from tests.features.sources.contract import kept
 
 HEAD = "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n\n"
 RATERS = (
@@ -64,7 +65,7 @@ def corpus(tmp_path):
 
 
 def test_one_dialogue(corpus):
-    source = read(corpus)
+    source = kept(read(corpus))
     table = source.table[source.table.dialogue == "Ses03M_script03_2b"]
     assert table.number.tolist() == [0, 1, 2]
     assert table.speaker.tolist() == ["F", "M", "F"]
@@ -84,7 +85,7 @@ def test_one_dialogue(corpus):
 
 
 def test_times_are_those_of_the_film_and_not_of_a_sentence(corpus):
-    source = read(corpus)
+    source = kept(read(corpus))
     heard, seen = source.utterances("audio")[0], source.utterances("visual")[0]
     assert (heard.start, heard.end) == (None, None)
     assert (seen.start, seen.end) == (6.2901, 8.2357)
@@ -112,7 +113,7 @@ def test_session_5_tests_and_the_first_tenth_of_the_others_validates(corpus):
 def test_few_dialogues_have_one_for_validation(tmp_path):
     for dialogue in ("Ses01F_impro01", "Ses02F_impro01", "Ses05F_impro01"):
         write(tmp_path, dialogue)
-    source = read(tmp_path)
+    source = kept(read(tmp_path))
     assert source.table.groupby("dialogue").split.first().tolist() == ["valid", "train", "test"]
     assert f"{tmp_path}: Session1, Session2, Session5 of Session1 to Session5." in source.notes
 
@@ -140,7 +141,7 @@ def test_lines_that_are_none_and_sentences_that_are_two_are_said(tmp_path):
         file.write("[1.0 - 2.0]\tSes01F_impro01_FXX0\tneu\t[1, 1, 1]\n")
     with open(session / "dialog" / "transcriptions" / "Ses01F_impro01.txt", "a") as file:
         file.write("Ses01F_impro01_F000 [006.2901-008.2357]: Another.\n")
-    source = read(tmp_path)
+    source = kept(read(tmp_path))
     assert source.table.sentence[0] == "F000: said, at 12:30."
     name = "Ses01F_impro01.txt"
     assert (
@@ -162,7 +163,7 @@ def test_files_that_are_not_there(corpus):
     (film / "Ses05F_impro01.avi").unlink()
     said = corpus / "Session1" / "dialog" / "transcriptions" / "Ses01F_impro01.txt"
     said.write_text(said.read_text().replace("Ses01F_impro01_F002", "Ses01F_impro01_F009"))
-    source = read(corpus)
+    source = kept(read(corpus))
     assert source.missing == [
         Missing("Ses01F_impro01", 2, "text", "no transcription"),
         *[Missing("Ses05F_impro01", number, "visual", "no film") for number in range(3)],
@@ -174,7 +175,7 @@ def test_files_that_are_not_there(corpus):
 
 def test_sentences_alone(tmp_path):
     write(tmp_path, "Ses01F_impro01", media=False)
-    source = read(tmp_path)
+    source = kept(read(tmp_path))
     assert source.missing == []
     assert source.notes[-2:] == ["No sentences/wav: no sound.", "No dialog/avi/DivX: no pictures."]
 
@@ -217,7 +218,7 @@ def published(corpus):
 
 def test_like_the_published_features(corpus, published):
     path, train, test = published()
-    source = read(corpus, like=path)
+    source = kept(read(corpus, like=path))
     dialogues = source.table.groupby("dialogue", sort=False).split.first()
     assert dialogues.index.tolist() == [*train[1:], train[0], *test]
     assert dialogues.tolist() == ["train"] * 10 + ["valid", "test"]
@@ -246,7 +247,7 @@ def test_an_utterance_of_the_published_features_that_the_corpus_lacks(corpus, pu
         fields[0][fields[8][0]][1] = f"{fields[8][0]}_M077"
 
     path, _, (test,) = published(change)
-    source = read(corpus, like=path)
+    source = kept(read(corpus, like=path))
     (row,) = [r for r in source.table.itertuples() if (r.dialogue, r.number) == (test, 1)]
     assert (row.speaker, row.label, row.sentence) == ("M", "fru", "Of the pickle.")
     assert source.missing == [

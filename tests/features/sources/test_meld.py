@@ -9,6 +9,7 @@ from common.data.meld_csv import ROWS
 from common.errors import InputError
 from common.features.sources.meld import read
 from common.features.sources.source import Missing
+from tests.features.sources.contract import kept
 
 HEADER = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"
 FOLDERS = {"train": "train/train_splits", "dev": "dev/dev_splits_complete", "test": "test/output_repeated_splits_test"}
@@ -52,7 +53,7 @@ def videos(source):
 
 
 def test_the_rows(raw):
-    source = read(raw)
+    source = kept(read(raw))
     table = source.table
     assert list(zip(table.dialogue, table.number, strict=True)) == [
         *[("train_0", 0), ("train_0", 1), ("train_1", 0), ("train_125", 3), ("dev_0", 0), ("dev_110", 7)],
@@ -68,7 +69,7 @@ def test_the_rows(raw):
 
 
 def test_without_clips_there_are_sentences_alone_and_one_line_says_so(raw):
-    source = read(raw)
+    source = kept(read(raw))
     assert not source.missing
     assert set(source.table.video + source.table.audio) == {""}
     assert [note for note in source.notes if not note.startswith(f"{raw}/")] == [
@@ -77,7 +78,7 @@ def test_without_clips_there_are_sentences_alone_and_one_line_says_so(raw):
 
 
 def test_each_clip_goes_to_the_row_of_its_split(clips):
-    source = read(clips)
+    source = kept(read(clips))
     found = videos(source)
     for split, turns in TURNS.items():
         for d, u in turns:
@@ -97,7 +98,7 @@ def test_known_defects_are_survived_and_listed(clips):
         (clips / FOLDERS["train"] / name).write_bytes(b"clip")
     for name in ("final_videos_testdia0_utt0.mp4", "final_videos_testdia93_utt5.mp4"):
         (clips / FOLDERS["test"] / name).write_bytes(b"another clip")
-    source = read(clips)
+    source = kept(read(clips))
     long = "the clip lasts minutes, its sentence seconds"
     assert source.missing == [
         *[Missing("dev_110", 7, modality, "no clip") for modality in ("audio", "visual")],
@@ -137,7 +138,7 @@ def test_clips_whose_split_nothing_tells(raw):
         read(raw)
     (raw / "train").mkdir()
     (raw / "train" / "dia0_utt1.mp4").write_bytes(b"clip")
-    source = read(raw)
+    source = kept(read(raw))
     assert videos(source)["train_0", 0] == ""
     assert any(note.startswith("Clips in no folder that tells their split, not used: 1, such") for note in source.notes)
 
@@ -154,7 +155,7 @@ def test_csv_files_wherever_they_lie(clips):
     for split in TURNS:
         (clips / f"{split}_sent_emo.csv").rename(clips / FOLDERS[split] / f"{split}_sent_emo.csv")
     (clips / "._train_sent_emo.csv").write_bytes(b"\0\5\x16\7")
-    source = read(clips)
+    source = kept(read(clips))
     assert [path.parent for path in source.files] == [clips / folder for folder in FOLDERS.values()]
     assert len(source.table) == 10
 
@@ -170,7 +171,7 @@ def test_the_same_csv_file_twice_is_taken_once_and_another_refused(raw):
 
 def test_characters_of_a_mistaken_encoding(raw):
     write_csv(raw, "dev", TURNS["dev"], sentence="I\x92m")  # as in the files on GitHub
-    source = read(raw)
+    source = kept(read(raw))
     assert source.table.sentence[source.table.split == "valid"].tolist() == ["I’m 0 0", "I’m 110 7"]
     assert "Characters of a mistaken encoding were repaired in 2 cells." in source.notes
     write_csv(raw, "dev", TURNS["dev"])
@@ -190,7 +191,7 @@ def test_a_part_of_the_rows_is_said(raw):
 
 
 def test_the_published_files(shared):
-    source = read(shared / "raw" / "meld")
+    source = kept(read(shared / "raw" / "meld"))
     table = source.table
     assert table.groupby("split").size().to_dict() == {"train": 9989, "valid": 1109, "test": 2610}
     assert sum(ROWS.values()) == len(table) == 13708

@@ -7,6 +7,7 @@ import pytest
 from common.errors import InputError
 from common.features.sources.source import Missing
 from common.features.sources.table import read
+from tests.features.sources.contract import kept
 
 FULL = "dialogue,utterance,speaker,label,split,sentence"
 
@@ -18,7 +19,7 @@ def talk(tmp_path):
     def talk(header, *rows, **options):
         path = tmp_path / "talk.csv"
         path.write_text("\n".join([header, *rows]))
-        return read(path, **options)
+        return kept(read(path, **options))
 
     for name in ("a.wav", "b.wav", "clips/c.mp4", "clips/d.mp4"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -103,7 +104,9 @@ def test_some_files_that_do_not_exist(talk):
 
 
 def test_no_file_that_exists(talk, tmp_path):
-    message = f"line 2: column video: no file {tmp_path}/c.mp4, nor any other .* relative to the folder of the CSV file"
+    message = (
+        f"line 2: column video: no file '{tmp_path}/c.mp4', nor any other .* relative to the folder of the CSV file"
+    )
     with pytest.raises(InputError, match=message):
         talk("speaker,sentence,video", "Ann,Hi,c.mp4", "Bo,Oh,clips")
 
@@ -115,7 +118,8 @@ def test_one_recording_for_all_rows_without_a_file(talk, tmp_path, name, column,
     own = f"{tmp_path}/b.wav"
     assert source.table[column].tolist() == [f"{tmp_path}/{name}", own if column == "audio" else "", ""]
     assert source.table[other].tolist() == ["", own if other == "audio" else "", ""]
-    assert rows(source, "start", "end") == [(0.0, 1.5), (1.5, 2.0), (2.0, 3.25)]
+    assert rows(source, "start", "end")[:2] == [(0.0, 1.5), (1.5, 2.0)]
+    assert math.isnan(source.table.start[2])
 
 
 def test_a_recording_that_is_not_there(talk, tmp_path):
@@ -154,7 +158,22 @@ def test_what_is_no_time(talk, text):
 @pytest.mark.parametrize("times", ["2,2", "2,1", ",0", "0:01:00,59"])
 def test_an_end_that_is_no_end(talk, times):
     with pytest.raises(InputError, match=r"line 3 .*: column end has .*; expected a time after that in column start"):
-        talk("speaker,sentence,start,end", "Ann,Hi,1,2", f"Bo,Oh,{times}")
+        talk("speaker,sentence,audio,start,end", "Ann,Hi,a.wav,1,2", f"Bo,Oh,a.wav,{times}")
+
+
+def test_times_without_a_file_mean_nothing(talk):
+    assert talk("speaker,sentence,start,end", "Ann,Hi,2,1").table.start.isna().all()
+
+
+def test_a_recording_that_no_row_needs_is_said(talk, tmp_path):
+    source = talk("speaker,audio", "Ann,a.wav", media=tmp_path / "b.wav")
+    assert f"{tmp_path}/b.wav is not used: each row names a file of its own." in source.notes
+
+
+def test_marks_of_nothing_are_no_files(talk, tmp_path):
+    source = talk("speaker,sentence,audio,start", "Ann,Hi,nan,NaN", "Bo,Oh,a.wav,None", "Cem,Ah,NULL,")
+    assert source.table.audio.tolist() == ["", f"{tmp_path}/a.wav", ""]
+    assert [row.reason for row in source.missing] == ["no file", "no file"]
 
 
 @pytest.mark.parametrize("column", ["audio", "video"])
@@ -192,8 +211,15 @@ def test_what_is_wrong_is_named(talk, header, row, message):
         talk(header, row)
 
 
+def test_a_file_of_meld_is_a_table_too(shared):
+    source = kept(read(shared / "raw" / "meld" / "test_sent_emo.csv"))
+    assert len(source.table) == 2610
+    assert len(source.classes) == 7
+    assert source.table.sentence[0] == "Why do all you’re coffee mugs have numbers on the bottom?"
+
+
 def test_the_real_dialogues_of_iemocap(shared):
-    source = read(shared / "raw" / "iemocap" / "utterances.csv")
+    source = kept(read(shared / "raw" / "iemocap" / "utterances.csv"))
     assert len(source.table) == 7433
     assert source.table.groupby("split").dialogue.nunique().to_dict() == {"train": 108, "valid": 12, "test": 31}
     assert source.classes == ["ang", "exc", "fru", "hap", "neu", "sad"]

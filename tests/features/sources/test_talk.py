@@ -6,6 +6,7 @@ import pytest
 
 from common.errors import InputError
 from common.features.sources.talk import line, read
+from tests.features.sources.contract import kept
 
 TALK = "Ann: Did it arrive?\nBo: No: nothing, at 12:30 either\n\nAnn： Oh, naïve me…\n"
 SAID = [("Ann", "Did it arrive?"), ("Bo", "No: nothing, at 12:30 either"), ("Ann", "Oh, naïve me…")]
@@ -18,7 +19,7 @@ def talk(tmp_path):
     def talk(content):
         path = tmp_path / "chat.txt"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return read(path)
+        return kept(read(path))
 
     return talk
 
