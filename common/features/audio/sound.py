@@ -97,7 +97,7 @@ def _piece(av, path, start, end, jump):
                 container.seek(int((zero + start - _BEFORE) / stream.time_base), stream=stream)
             except av.error.FFmpegError:  # some containers cannot
                 return None
-        pieces, rate, reached = [], 0, 0.0
+        pieces, held, rate, reached = [], 0, 0, 0.0
         for at, samples, rate in _frames(av, container, stream, zero):
             if not reached and jump and (at is None or at > start * rate):
                 return None
@@ -105,7 +105,8 @@ def _piece(av, path, start, end, jump):
             reached = (at + len(samples)) / rate
             last = len(samples) if end is None else round(end * rate) - at
             pieces.append(samples[max(round(start * rate) - at, 0) : max(last, 0)])
-            if sum(map(len, pieces)) > LONGEST * rate:
+            held += len(pieces[-1])
+            if held > LONGEST * rate:
                 raise Unheard(f"too long (over {LONGEST:g} s)")
             if end is not None and last <= len(samples):
                 break

@@ -1,11 +1,12 @@
 """Sound is what ffmpeg says it is, and each file without any says why."""
 
 import subprocess
-import time
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
+from common.features.audio import sound
 from common.features.audio.sound import LONGEST, Unheard, read_sound
 from tests.features.media import numbered, program, read_wav, sine, speech, spoil, write_mp4, write_wav
 
@@ -106,8 +107,8 @@ def test_container_that_begins_late(folder):
 
 
 def test_track_that_begins_later_than_the_picture(folder):
-    sound, late = folder / "stereo44.wav", folder / "late.mp4"
-    ffmpeg("-f", "lavfi", "-i", "color=s=64x64:d=6", "-itsoffset", "3", "-i", sound, "-aac_pns", "0", late)
+    voice, late = folder / "stereo44.wav", folder / "late.mp4"
+    ffmpeg("-f", "lavfi", "-i", "color=s=64x64:d=6", "-itsoffset", "3", "-i", voice, "-aac_pns", "0", late)
     piece, whole = read_sound(late, 4.5, 5.5, 44100), read_sound(folder / "exact.mp4", rate=44100)
     assert stands_at(piece, whole, round(1.5 * 44100))  # the delay is written in thousandths of a second
 
@@ -241,16 +242,50 @@ def test_clip_that_breaks_off(tmp_path):
         read_sound(front)
 
 
-def test_no_more_is_decoded_than_the_piece(tmp_path, monkeypatch):
-    path = write_wav(tmp_path / "hour.wav", np.tile(sine(60), 30), 16000)  # half an hour
-    begin = time.perf_counter()
-    read_sound(path, 2.0, 3.0)
-    early = time.perf_counter() - begin
-    begin = time.perf_counter()
-    piece = read_sound(path, 1790.0, 1791.0)
-    late = time.perf_counter() - begin
-    assert late < 20 * early + 0.2
-    assert np.abs(piece - sine(60)[50 * 16000 : 51 * 16000]).max() < 2 / 32768
+@pytest.fixture
+def decoded(monkeypatch):
+    """Lengths of the frames that have been decoded, in samples."""
+    lengths, mono = [], sound._mono
+
+    def counted(frame):
+        lengths.append(frame.samples)
+        return mono(frame)
+
+    monkeypatch.setattr(sound, "_mono", counted)
+    return lengths
+
+
+@pytest.mark.parametrize("start", [2.0, 599.0])
+def test_no_more_is_decoded_than_the_piece(tmp_path, decoded, start):
+    path = write_wav(tmp_path / "long.wav", np.tile(sine(60), 10))
+    piece = read_sound(path, start, start + 1)
+    assert np.abs(piece - sine(1)).max() < 2 / 32768  # whole seconds of the tone are all the same
+    assert 32000 <= sum(decoded) <= 32000 + 2 * max(decoded)  # a second before it, and its own
+
+
+def test_jump_that_goes_too_far_is_taken_back(folder, monkeypatch, decoded):
+    expected = read_sound(folder / "exact.mp4", 2.0, 3.0)
+    decoded.clear()
+    monkeypatch.setattr(sound, "_BEFORE", -1.0)
+    assert (read_sound(folder / "exact.mp4", 2.0, 3.0) == expected).all()
+    assert sum(decoded) > 3 * 44100, "from the beginning"
+
+
+def test_gap_between_frames(tmp_path):
+    path, rate = tmp_path / "gap.mkv", 16000
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=rate, layout="mono")
+        for second, tone in ((0, sine(1, 220)), (3, sine(1, 330))):  # nothing from 1 to 3 s
+            for k in range(0, rate, 1000):
+                samples = (tone[k : k + 1000] * 32767).astype(np.int16)[None]
+                frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+                frame.sample_rate, frame.pts, frame.time_base = rate, second * rate + k, Fraction(1, rate)
+                container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert np.abs(read_sound(path, 0.0, 1.0) - sine(1, 220)).max() < 2 / 32768
+    for start, end in ((3.0, 4.0), (0.999, 4.0)):  # without and with the end of the first, of 16 samples
+        assert np.abs(read_sound(path, start, end)[-16000:] - sine(1, 330)).max() < 2 / 32768
+    assert len(read_sound(path, 0.999, 4.0)) == 16016
 
 
 def test_any_bytes_lead_to_sound_or_a_reason(tmp_path):
