@@ -89,13 +89,13 @@ class FaceEmbedding(Extractor):
         return [self._features(utterance, network) for utterance in utterances]
 
     def _features(self, utterance, network):
-        mean = _Mean(network)
+        mean, faces = _Mean(network), _finder(self.detector)
         try:
             if utterance.video is None:
                 raise frames.Unseen("no video")
             for picture in frames.frames(utterance.video, utterance.start, utterance.end, self.fps, utterance.side):
                 mean.pictures += 1
-                face = _finder(self.detector).largest(picture)
+                face = faces.largest(picture)
                 if face is not None:
                     mean.add(square(picture, face, self.margin, network.size))
         except frames.Unseen as why:
@@ -148,10 +148,9 @@ class _Mean:
 
 def _hash_of(path):
     """SHA-256 of the file `path`, read once while it stays the same."""
-    state = file_state(Path(path))
-    if state[1] is None or not Path(path).is_file():
+    if not Path(path).is_file():
         raise InputError(f"{path}: no such file; expected a model of faces (.onnx, or a state dict)", ["model"])
-    return _hash(*state)
+    return _hash(*file_state(Path(path)))
 
 
 @lru_cache(maxsize=8)
@@ -159,12 +158,16 @@ def _hash(path, _size, _changed):
     return sha256(path)
 
 
-@lru_cache(maxsize=2)
 def _finder(path) -> Faces:
-    return YuNet(path) if path else Haar()
+    return _loaded_finder(path, *(file_state(Path(path)) if path else ()))
 
 
 @lru_cache(maxsize=1)
+def _loaded_finder(path, *_state):
+    return YuNet(path) if path else Haar()
+
+
+@lru_cache(maxsize=1)  # the hash is a part of the key: another file of the same name is another model
 def _network(path, _sha256, pixels, device):
     if path.lower().endswith(".onnx"):
         model = OnnxModel(path, pixels, device)

@@ -1,5 +1,6 @@
 """The largest face of a picture, found by OpenCV, and cut out as a square."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,14 +31,14 @@ class Faces(ABC):
     """Finds faces: always the same ones in the same picture, in one thread."""
 
     name: str
-    file: Path
+    sha256: str  # of the file that it comes from
 
     def __init__(self):
         package("cv2").setNumThreads(1)
 
     def identity(self) -> dict[str, str]:
         """What the boxes depend on."""
-        return {"faces": self.name, "faces_sha256": sha256(self.file)}
+        return {"faces": self.name, "faces_sha256": self.sha256}
 
     def largest(self, picture: np.ndarray) -> Box | None:
         """The face with the largest area in the RGB `picture`, uint8 (H, W, 3), or None.
@@ -70,10 +71,11 @@ class Haar(Faces):
     def __init__(self):
         super().__init__()
         cv2 = package("cv2")
-        self.file = Path(cv2.data.haarcascades) / CASCADE
-        self._cascade = cv2.CascadeClassifier(str(self.file))
+        file = Path(cv2.data.haarcascades) / CASCADE
+        self._cascade = cv2.CascadeClassifier(str(file))
         if self._cascade.empty():
-            raise InputError(f"{self.file}: OpenCV cannot read its own cascade of faces; install OpenCV again")
+            raise InputError(f"{file}: OpenCV cannot read its own cascade of faces; install OpenCV again")
+        self.sha256 = sha256(file)
 
     def _all(self, picture):
         cv2 = package("cv2")
@@ -91,12 +93,12 @@ class YuNet(Faces):
 
     def __init__(self, path: str | Path):
         super().__init__()
-        self.file = Path(path)
         expected = "expected the ONNX file of YuNet, such as face_detection_yunet_2023mar.onnx of OpenCV's model zoo"
         try:
-            model = np.fromfile(self.file, np.uint8)
+            model = np.fromfile(path, np.uint8)
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror}); {expected}", ["detector"]) from None
+        self.sha256 = hashlib.sha256(model.tobytes()).hexdigest()
         cv2, empty = package("cv2"), np.zeros(0, np.uint8)
         logging = cv2.utils.logging
         level = logging.getLogLevel()

@@ -161,7 +161,7 @@ def test_weights_in_other_files_are_not_read(path, tmp_path, monkeypatch, where)
     path = mean_model(folder / "model.onnx", external=name)
     if where == "beside":
         assert runtime.InferenceSession(str(path)).get_inputs()
-    with pytest.raises(InputError, match="onnxruntime cannot read it .*all in one file"):
+    with pytest.raises(InputError, match=r"onnxruntime cannot read it .*all in one file"):
         OnnxModel(path)
 
 
