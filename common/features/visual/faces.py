@@ -100,17 +100,12 @@ class YuNet(Faces):
             raise InputError(f"{path}: cannot be read ({error.strerror}); {expected}", ["detector"]) from None
         self.sha256 = hashlib.sha256(model.tobytes()).hexdigest()
         cv2, empty = package("cv2"), np.zeros(0, np.uint8)
-        logging = cv2.utils.logging
-        level = logging.getLogLevel()
-        logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # it would say the same in many lines
         try:
             self._network = cv2.FaceDetectorYN.create("onnx", model, empty, (320, 320), score_threshold=SURE)
             self._all(np.zeros((320, 320, 3), np.uint8))
         except Exception as error:  # cv2.error, and whatever else a foreign file leads to
             problem = f"OpenCV cannot use it as YuNet ({reason(error)})"
             raise InputError(f"{path}: {problem}; {expected}", ["detector"]) from None
-        finally:
-            logging.setLogLevel(level)
 
     def _all(self, picture):
         self._network.setInputSize(picture.shape[1::-1])

@@ -204,6 +204,19 @@ def test_files_without_video_are_reasons(folder):
             list(frames(folder / name, None, None, 2))
 
 
+def test_the_cover_of_a_sound_file_is_no_video(folder):
+    cv2 = pytest.importorskip("cv2")
+    write_mp4(folder / "song.mp4", samples=sine(1.0))
+    cv2.imwrite(str(folder / "cover.png"), numbered(1)[0])
+    command = [program("ffmpeg"), "-v", "error", "-i", folder / "song.mp4", "-i", folder / "cover.png", "-map", "0"]
+    command += ["-map", "1", "-c", "copy", "-disposition:v", "attached_pic", folder / "covered.mp4"]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    with av.open(str(folder / "covered.mp4")) as container:
+        assert len(container.streams.video) == 1
+    with pytest.raises(Unseen, match="no video in the file"):
+        list(frames(folder / "covered.mp4", None, None, 2))
+
+
 def test_lists_of_files_are_not_followed(folder, video):
     """They could name files and addresses that are none of ours. FFmpeg itself would follow this one."""
     path = folder / "list.mp4"

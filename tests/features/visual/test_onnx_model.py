@@ -106,6 +106,15 @@ def test_outputs_that_are_no_vector_are_said(path, shape):
         OnnxModel(path)
 
 
+def test_onnxruntime_warns_of_nothing(path, capfd):
+    """Here it would: the output is said to be (1, 5)."""
+    nodes = [node("NonZero", ["x"], "i"), node("Cast", ["i"], "y", to=FLOAT)]
+    write(path, nodes, [], [value("x", (1, 3, 16, 16))], [value("y", (1, 5))])
+    with pytest.raises(InputError, match=r"found an output of shape \(4, 0\)"):
+        OnnxModel(path)
+    assert not any(capfd.readouterr())
+
+
 def test_several_inputs_or_outputs_are_said(path):
     x, z, y = (value(name, (1, 3, 16, 16)) for name in "xzy")
     write(path, [node("Add", ["x", "z"], "y")], [], [x, z], [y])
@@ -187,4 +196,3 @@ def test_as_many_threads_as_torch(path, monkeypatch):
     monkeypatch.setattr(runtime, "InferenceSession", spy)
     OnnxModel(mean_model(path))
     assert made == [(torch.get_num_threads(), 1)]
-    assert FLOAT == 1
