@@ -1,6 +1,7 @@
 """recipe.yaml: how the features of a dataset were made, so that those of other conversations can be made alike."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,11 @@ import yaml
 
 from common.errors import InputError
 from common.features.audio.scaling import Scaling
-from common.features.choices import Choices, choices_of
+from common.features.choices import NONE, Choices, choices_of
 from common.features.extractor import Extractor
 from common.features.text.tuned import ENCODER
 from common.files import atomic, read_yaml, sha256
+from common.settings import FEATURES
 
 FILE, SCALING, FORMAT = "recipe.yaml", "scaling.npz", 1
 SOFT = ("precision", "transformers", "sentence-transformers", "av", "opencv", "onnxruntime", "opensmile", "torch")
@@ -28,16 +30,18 @@ class Recipe:
     tuned: bool
     scaled: bool
 
-    def extractors(self, device: str) -> tuple[dict[str, Extractor], list[str]]:
+    def extractors(self, device: str, kinds: Collection[str] = FEATURES) -> tuple[dict[str, Extractor], list[str]]:
         """The extractors of new utterances, by kind, and notes on other versions than those of the dataset.
 
-        Text goes through the tuned encoder, where there is one. Raises InputError where a model is not the one that
-        the dataset was made with.
+        Only those of `kinds`, and of these such that the dataset has. Text goes through the tuned encoder, where there
+        is one. Raises InputError where a model cannot be had, or is not the one that the dataset was made with.
         """
-        found, notes = self.choices.extractors(device), []
-        if self.tuned and "text" in found:
-            found |= Choices(str(self.folder / ENCODER), self.choices.text_layer, event_model="none").extractors(device)
-        found = {kind: extractor for kind, extractor in found.items() if kind in self.widths}
+        wanted = {kind for kind in kinds if kind in self.widths}
+        try:
+            found, notes = self._choices(wanted).extractors(device), []
+        except InputError as error:
+            raise InputError(f"{self.folder / FILE}: {error}") from None
+        found = {kind: extractor for kind, extractor in found.items() if kind in wanted}
         for kind, extractor in found.items():
             for name, value in extractor.identity().items():
                 known = self.identities[kind].get(name)
@@ -51,6 +55,16 @@ class Recipe:
                         f"({value}, not {known}); put that model back, or make the features and train again"
                     )
         return found, notes
+
+    def _choices(self, wanted):
+        """The models of the kinds `wanted` alone: others need not be there."""
+        left_out = {"event_model": "event", "audio_model": "audio", "visual_model": "visual"}
+        changes: dict[str, Any] = {name: NONE for name, kind in left_out.items() if kind not in wanted}
+        if not wanted & {"text", "event"}:
+            changes["text_model"] = NONE
+        elif self.tuned:
+            changes |= {"text_model": str(self.folder / ENCODER), "text_revision": None}
+        return replace(self.choices, **changes)
 
     def scaling(self) -> Scaling | None:
         """The standardisation of audio features, by the dataset's training split; None where there is none."""
