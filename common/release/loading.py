@@ -31,15 +31,22 @@ class Trained(ECERC):
 
 def load(source: str | Path, device: str | torch.device, changes: dict[str, Any]) -> Trained:
     """See `common.load`."""
-    path = _located(source)
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_checkpoint(_located(source))
+    network, notes = network_of(checkpoint, device, changes)
+    for note in [*checkpoint.notes, *(f"Note: {checkpoint.path}: {what}" for what in notes)]:
+        print(note, file=sys.stderr)
+    return network
+
+
+def network_of(
+    checkpoint: Checkpoint, device: str | torch.device, changes: dict[str, Any]
+) -> tuple[Trained, list[str]]:
+    """The network of a checkpoint, see `common.load`, and in words which `changes` differ from its training."""
     values, widths, classes = _training_of(checkpoint)
     settings = build(EvaluationSettings, values | changes, "load")
     network = Trained(settings, widths, classes)
     checkpoint.fill(network)
-    for note in [*checkpoint.notes, *(f"Note: {path}: {what}" for what in differences(values, settings, "loaded"))]:
-        print(note, file=sys.stderr)
-    return network.to(choose_device(str(device))).eval()
+    return network.to(choose_device(str(device))).eval(), differences(values, settings, "loaded")
 
 
 def _located(source):
