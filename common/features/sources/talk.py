@@ -62,6 +62,11 @@ def line(text: str) -> tuple[str, str]:
     return _parts(text)[1:]
 
 
+def begins_another(text: str) -> bool:
+    """Whether one line, see `read`, begins another conversation."""
+    return bool(_BREAK.fullmatch(_visible(text)))
+
+
 def _rows(text, where):
     """Of each utterance where it stands, part of the text, speaker and sentence; and the times that were left out."""
     rows, stamps, part = [], [], 0
