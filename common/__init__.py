@@ -1,4 +1,7 @@
-"""ECERC for other programs: `load` gives a trained network. The commands are in `common.commands`."""
+"""ECERC for other programs: `load` gives a trained network, `Emotions` what it finds in sentences.
+
+The commands are in `common.commands`.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -6,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
+    from common.prediction.emotions import Emotions
     from common.release.loading import Trained
+
+__all__ = ["Emotions", "load"]
 
 
 def load(source: str | Path, *, device: "str | torch.device" = "cpu", **changes: Any) -> "Trained":
@@ -20,3 +26,11 @@ def load(source: str | Path, *, device: "str | torch.device" = "cpu", **changes:
     from common.release.loading import load as load_network  # torch takes long to import, and `--help` imports this
 
     return load_network(source, device, changes)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Emotions":  # not before somebody asks for it: it imports torch
+        from common.prediction.emotions import Emotions
+
+        return Emotions
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

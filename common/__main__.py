@@ -13,6 +13,7 @@ COMMANDS = {
     "build": "make a dataset of your own conversations",
     "features": "make a dataset of raw conversations: text, sound, video",
     "synthetic": "write synthetic conversations as feature files",
+    "predict": "say the emotions of a conversation of your own",
     "experiments": "train and report the paper's tables; compare results",
     "case-study": "draw one utterance, its causes and its gates",
     "benchmark": "measure speed and memory",

@@ -1,0 +1,121 @@
+"""Predictions as a table: rows for files, lines for the screen."""
+
+import json
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from common.files import atomic
+from common.prediction.predict import Prediction
+
+FORMATS = (".csv", ".json")
+LEAST = 12  # columns that a sentence has at least
+
+
+def rows_of(prediction: Prediction) -> list[dict[str, Any]]:
+    """A row per utterance, in file order.
+
+    `dialogue`, `utterance` (its number), `speaker`, `sentence`, `label` ("" where it is not known), `emotion`,
+    `probability`, `probabilities` (class to probability), `missing` (modality to reason).
+    """
+    corpus = prediction.corpus
+    emotions = prediction.emotions
+    dialogue = [corpus.ids[d] for d, count in enumerate(corpus.lengths) for _ in range(count)]
+    return [
+        {
+            "dialogue": dialogue[row],
+            "utterance": int(corpus.utterances[row]),
+            "speaker": corpus.speakers[corpus.speaker[row]],
+            "sentence": corpus.sentences[row],
+            "label": corpus.classes[corpus.label[row]] if corpus.label[row] >= 0 else "",
+            "emotion": emotions[row],
+            "probability": float(prediction.probability[row].max()),
+            "probabilities": dict(zip(corpus.classes, prediction.probability[row].tolist(), strict=True)),
+            "missing": prediction.lacks[row],
+        }
+        for row in range(len(corpus.label))
+    ]
+
+
+def write(rows: list[dict[str, Any]], path: Path) -> None:
+    """Write `rows` of `rows_of` as CSV or JSON, by the ending of `path`, atomically.
+
+    In CSV each class has a column, probability_<class>, and what is missing is one cell. `label` stands where one is
+    known.
+    """
+    if not any(row["label"] for row in rows):
+        rows = [{name: value for name, value in row.items() if name != "label"} for row in rows]
+    with atomic(path) as file:
+        if path.suffix.casefold() == ".json":
+            json.dump(rows, file, ensure_ascii=False, indent=1)
+            file.write("\n")
+        else:
+            pd.DataFrame([_flat(row) for row in rows]).to_csv(file, index=False)
+
+
+def _flat(row):
+    flat = {name: value for name, value in row.items() if name not in ("probabilities", "missing")}
+    flat |= {f"probability_{name}": value for name, value in row["probabilities"].items()}
+    return flat | {"missing": "; ".join(f"{modality}: {reason}" for modality, reason in row["missing"].items())}
+
+
+def lines_of(rows: list[dict[str, Any]], columns: int | None) -> list[str]:
+    """`rows` as aligned lines of speaker, sentence, emotion, probability; above each of several dialogues its id.
+
+    `columns`: of the terminal, for which long cells are cut; None cuts nothing.
+    """
+    cells = [
+        [_plain(row["speaker"]), _plain(row["sentence"]), _plain(row["emotion"]), f"{row['probability']:.3f}"]
+        for row in rows
+    ]
+    head = ["speaker", "sentence", "emotion", "probability"]
+    if columns is not None:
+        cells = [[cut(speaker, 16), sentence, cut(emotion, 16), number] for speaker, sentence, emotion, number in cells]
+    wide = [max(map(width, column)) for column in zip(head, *cells, strict=True)]
+    if columns is not None:
+        wide[1] = min(wide[1], max(LEAST, columns - sum(wide) + wide[1] - 2 * (len(wide) - 1)))
+    lines, several, dialogue = [_line(head, wide)], len({row["dialogue"] for row in rows}) > 1, None
+    for row, line in zip(rows, cells, strict=True):
+        if several and row["dialogue"] != dialogue:
+            dialogue = row["dialogue"]
+            lines += ["", cut(_plain(f"{dialogue}:"), columns) if columns else _plain(f"{dialogue}:")]
+        lines.append(_line(line, wide))
+    return lines
+
+
+def _line(cells, wide):
+    texts = [cut(cell, most) for cell, most in zip(cells, wide, strict=True)]
+    *texts, number = [text + " " * (most - width(text)) for text, most in zip(texts, wide, strict=True)]
+    return "  ".join([*texts, number.strip().rjust(wide[-1])])
+
+
+def width(text: str) -> int:
+    """How many columns of a terminal `text` takes: two for a wide letter, none for a mark on the one before."""
+    return sum(_columns(letter) for letter in text)
+
+
+def _columns(letter):
+    if unicodedata.category(letter) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+
+
+def cut(text: str, most: int) -> str:
+    """`text` in at most so many columns of a terminal, with an ellipsis in place of what is too much."""
+    if width(text) <= most:
+        return text
+    kept, used = [], 1
+    for letter in text:
+        used += _columns(letter)
+        if used > most:
+            break
+        kept.append(letter)
+    return "".join(kept).rstrip() + "…"
+
+
+def _plain(text):
+    """In one line, without the codes that change a terminal."""
+    visible = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
+    return " ".join(visible.split())
