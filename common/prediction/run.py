@@ -103,10 +103,13 @@ def _recipe(path, folder, data_dir):
             f"{path}: trained on {_data_of(content)}, of which no recipe says how the features were made, so those of "
             f"new conversations cannot be made alike; {HOW}"
         )
-    place = data_dir or content.get("data_dir")
+    place = content.get("data_dir") if data_dir is None else data_dir
+    if data_dir is not None and not data_dir.is_dir():
+        raise InputError(f"{data_dir}: no such folder; expected the dataset that {path} was trained on", ["data_dir"])
     if not isinstance(place, str | Path) or not Path(place).is_dir():
-        was = "there is no such folder" if data_dir else "which is not there now"
-        raise InputError(f"{path}: trained on the data in {place}; {was}; say where they lie", ["data_dir"])
+        raise InputError(
+            f"{path}: trained on the data in {place}, which are not there now; say where they lie", ["data_dir"]
+        )
     return read_recipe(Path(place), sources), []
 
 
