@@ -3,7 +3,7 @@
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from common.features.choices import Choices
 from common.features.dataset import audio_scaling, corpus_of, fill, widths_of, write_missing
 from common.features.extract import Part, Workers, extract
 from common.features.extractor import Extractor
+from common.features.models import Model
 from common.features.recipe import FILE, SCALING, write_recipe
 from common.features.sources.source import Missing, Source
 from common.features.store import opened
@@ -80,6 +81,7 @@ def make_dataset(
     work = output / WORK
     work.mkdir(parents=True, exist_ok=True)
     extractors, notes = _wanted(source, choices.extractors(device))
+    choices = _at_commits(choices, extractors)
     parts: dict[str, Sequence[Part]] = {kind: [Part(extractor, everything)] for kind, extractor in extractors.items()}
     for note in notes:
         say(note)
@@ -140,6 +142,16 @@ def _wanted(source: Source, extractors: dict[str, Extractor]) -> tuple[dict[str,
     if not kept:
         raise InputError(f"{source.name}: nothing to make features of; give a model for what it has")
     return kept, notes
+
+
+def _at_commits(choices: Choices, extractors: dict[str, Extractor]) -> Choices:
+    """`choices` with the commits of the hub's models, whose branches move."""
+    found: dict[str, Any] = {}
+    for kind in ("text", "event", "audio"):
+        model = getattr(extractors.get(kind), "model", None)
+        if isinstance(model, Model) and model.revision:
+            found[f"{kind}_revision"] = model.revision
+    return replace(choices, **found)
 
 
 def _content(source, choices, tuning, extractors, widths, scaled) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from common.errors import InputError
 from common.features.packages import package
 from common.files import atomic
 
+NEAR = 1e-6  # how much an anchor pulls that says of each direction that it stays, beside an average one
+
 
 @dataclass(frozen=True)
 class Alignment:
@@ -17,7 +19,8 @@ class Alignment:
 
     `theirs`, `ours`: means (d,) of the anchors in both spaces. `rotation` (d, d), orthogonal: of all such maps the one
     that brings the centred anchors closest together in squared distance (orthogonal Procrustes problem: U Vᵀ of the
-    singular value decomposition of theirsᵀ ours; Schönemann, 1966). Distances between features stay as they are.
+    singular value decomposition of theirsᵀ ours; Schönemann, 1966). Distances between features stay as they are. What
+    the anchors do not tell, as where there are fewer of them than d, stays where it is (NEAR).
     """
 
     theirs: np.ndarray
@@ -33,7 +36,9 @@ class Alignment:
             raise InputError(f"anchors of shapes {theirs.shape} and {ours.shape}; expected the same (n, d), n above 0")
         theirs, ours = theirs.astype(np.float64), ours.astype(np.float64)
         means = theirs.mean(0), ours.mean(0)
-        left, _, right = np.linalg.svd((theirs - means[0]).T @ (ours - means[1]))
+        theirs, ours = theirs - means[0], ours - means[1]
+        unmoved = NEAR * (theirs**2).mean() * len(theirs) * np.eye(theirs.shape[1])
+        left, _, right = np.linalg.svd(theirs.T @ ours + unmoved)
         return cls(*means, left @ right)
 
     def apply(self, rows: np.ndarray) -> np.ndarray:

@@ -11,16 +11,20 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from common.errors import InputError
+from common.features.extract import Part
 from common.features.models import Model, resolve
 from common.features.text.alignment import Alignment, agreement
 from common.features.text.classifier import read_head
 from common.features.text.encoder import FirstToken, without_text
 from common.features.text.tune import TuneSettings, tune
 from common.files import sha256
+
+ANCHORS = 8192
 
 
 @dataclass(frozen=True)
@@ -38,14 +42,6 @@ class Utterances:
     def rows(self, split: str) -> np.ndarray:
         """The rows of a split."""
         return np.flatnonzero(self.splits == split)
-
-
-@dataclass(frozen=True)
-class Part:
-    """`extractor` makes the features of the utterances `rows`."""
-
-    extractor: FirstToken
-    rows: np.ndarray
 
 
 def deal(utterances: Utterances, folds: int, seed: int) -> np.ndarray:
@@ -83,8 +79,8 @@ def encoders(
     """Tune `model` on all of training, and without each of so many `folds` (0: none); see `tune`.
 
     Returns what makes the features of whom: first the encoder of all of training, in `folder`/full, which also serves
-    all later conversations, then those of the folds, in `folder`/fold-1 and so on, aligned to it on the sentences of
-    validation. Each tuning resumes, and is not done again. Raises InputError as `tune`.
+    all later conversations, then those of the folds, in `folder`/fold-1-of-K and so on, aligned to it on training
+    utterances that both have seen. Each tuning resumes, and is not done again. Raises InputError as `tune`.
     """
     fold = deal(utterances, folds, settings.seed) if folds else np.full(len(utterances.sentences), -1)
     train, valid = utterances.rows("train"), utterances.rows("valid")
@@ -95,10 +91,12 @@ def encoders(
 
     full = tuned(train, "full", "all of training" if folds else "encoder")
     parts = [Part(full, np.flatnonzero(fold < 0))]
-    anchors = [utterances.sentences[row] for row in valid if not without_text(utterances.sentences[row])]
+    anchors = _anchors(utterances, settings.seed)
     for number in range(folds):
-        other = tuned(train[fold[train] != number], f"fold-{number + 1}", f"without fold {number + 1} of {folds}")
-        parts.append(Part(_aligned(other, full, anchors, folder), np.flatnonzero(fold == number)))
+        seen = train[fold[train] != number]
+        other = tuned(seen, f"fold-{number + 1}-of-{folds}", f"without fold {number + 1} of {folds}")
+        both = [utterances.sentences[row] for row in anchors if fold[row] != number]
+        parts.append(Part(_aligned(other, full, both, folder), np.flatnonzero(fold == number)))
     return parts
 
 
@@ -107,15 +105,22 @@ def agreements(parts: Sequence[Part], sentences: Sequence[str]) -> list[dict[str
 
     See `agreement`; also `cosine_before` and `same_class_before`, without the alignment.
     """
-    full = parts[0].extractor
+    extractors = [cast(FirstToken, part.extractor) for part in parts]
+    full = extractors[0]
     ours, head = full.of_sentences(sentences), read_head(Path(full.model.source)) if full.layer == -1 else None
     found = []
-    for part in parts[1:]:
-        before = replace(part.extractor, alignment=None, alignment_key=None).of_sentences(sentences)
-        after = Alignment.load(str(part.extractor.alignment)).apply(before)
+    for extractor in extractors[1:]:
+        before = replace(extractor, alignment=None, alignment_key=None).of_sentences(sentences)
+        after = Alignment.load(str(extractor.alignment)).apply(before)
         known = {f"{name}_before": value for name, value in agreement(before, ours, head).items()}
         found.append(agreement(after, ours, head) | known)
     return found
+
+
+def _anchors(utterances, seed):
+    """Rows of training that alignments are fitted on: at most ANCHORS of those with text."""
+    rows = [row for row in utterances.rows("train") if not without_text(utterances.sentences[row])]
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:ANCHORS])
 
 
 def _aligned(theirs, ours, anchors, folder):

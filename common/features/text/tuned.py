@@ -1,10 +1,4 @@
-"""Text features of a tuned encoder; with folds, those of an utterance come from one that has not seen its label.
-
-An encoder that was tuned on an utterance gives it features that betray its label, as no later utterance's do; a
-network that is trained on them trusts them too much. With K folds K more encoders are tuned, each without a part of the
-training split, and this part's features come from it. Each encoder has a space of its own, so these are turned into
-that of the encoder of all, see `alignment`; the map is fitted on training utterances that both have seen.
-"""
+"""The tuned text encoder of a dataset: which extractor makes whose features, and how good it is by itself."""
 
 import hashlib
 import json
@@ -17,16 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from common.errors import InputError
 from common.features.extract import Part
 from common.features.models import resolve
 from common.features.sources.source import Source
-from common.features.text import classifier
-from common.features.text.alignment import Alignment, agreement
+from common.features.text.classifier import evaluate_encoder, usable
 from common.features.text.encoder import FirstToken, without_text
-from common.features.text.tune import TuneSettings, tune
+from common.features.text.folds import Utterances, agreements, encoders
+from common.features.text.tune import TuneSettings
 
-ANCHORS = 8192  # training utterances that an alignment is fitted on, at most
 ENCODER = "encoder"  # the tuned encoder's folder in a dataset's
 
 
@@ -39,100 +31,45 @@ class Tuning:
 
 
 def tuned_parts(
-    source: Source,
-    base: FirstToken,
-    tuning: Tuning,
-    output: Path,
-    work: Path,
-    say: Callable[[str], None],
+    source: Source, base: FirstToken, tuning: Tuning, output: Path, work: Path, say: Callable[[str], None]
 ) -> tuple[FirstToken, list[Part]]:
-    """Tune the encoder of `base` on the labels of `source`; returns the extractor of new utterances, and which
-    extractors make the features of the dataset's.
+    """Tune the encoder of `base` on the labels of `source`, see `encoders`; returns the extractor of all later
+    utterances, and which extractors make the features of these.
 
-    The encoder comes to lie in `output`/encoder, those of folds in `work`. Raises InputError where there are too few
-    dialogues or labels.
+    The encoder comes to lie in `output`/encoder, all others in `work`. `say` is given how good it is by itself on
+    validation and test, and how alike those of folds are to it. Raises InputError where there are too few dialogues or
+    labels.
     """
     table = source.table
-    sentences, labels = table.sentence.tolist(), pd.Index(source.classes).get_indexer(table.label).astype(np.int64)
-    train, valid = (np.flatnonzero(table.split == split) for split in ("train", "valid"))
-    folder = work / "encoders" / _key(base, source, tuning.settings)
-    device = base.device
-
-    def tuned(name, rows):
-        where = tune(
-            base.model, sentences, labels, rows, valid, source.classes, tuning.settings, folder / name, device, name
-        )
-        return replace(base, model=resolve(where))
-
-    full = tuned("encoder", train)
-    _put(folder / "encoder", output / ENCODER)
-    full = replace(full, model=resolve(output / ENCODER))
-    for split, rows in (("valid", valid), ("test", np.flatnonzero(table.split == "test"))):
-        if (labels[rows] >= 0).any():
-            scores = classifier.evaluate_encoder(output / ENCODER, sentences, labels, rows, device)
-            what = f"accuracy {scores['accuracy']:.2f}, weighted F1 {scores['wf1']:.2f}"
-            say(f"The encoder by itself, {split}: {what} ({scores['utterances']} utterances)")
-    everything = np.arange(len(table))
-    if not tuning.folds:
-        return full, [Part(full, everything)]
-    fold = deal(table.dialogue.to_numpy()[train], tuning.folds, tuning.settings.seed)
-    anchors = _anchors(sentences, train, tuning.settings.seed)
-    checks = [row for row in valid if not without_text(sentences[row])]
-    ours, ours_checked = (full.of_sentences([sentences[row] for row in rows]) for rows in (anchors, checks))
-    parts = [Part(full, np.setdiff1d(everything, train))]
-    for k in range(tuning.folds):
-        name = f"fold_{k + 1}_of_{tuning.folds}"
-        theirs = tuned(name, train[fold != k])
-        found = theirs.of_sentences([sentences[row] for row in anchors])
-        seen = ~np.isin(anchors, train[fold == k])
-        alignment = Alignment.fit(found[seen], ours[seen])
-        path = folder / f"{name}.safetensors"
-        aligned = replace(theirs, alignment=str(path), alignment_key=alignment.save(path))
-        parts.append(Part(aligned, train[fold == k]))
-        checked = theirs.of_sentences([sentences[row] for row in checks])
-        head = classifier.read_head(output / ENCODER)
-        before, after = (agreement(rows, ours_checked, head) for rows in (checked, alignment.apply(checked)))
-        say(
-            f"{name}: aligned on {seen.sum():,} training utterances; on validation the cosine to the encoder of all "
-            f"goes from {before['cosine']:.2f} to {after['cosine']:.2f}, equal classes from "
-            f"{100 * before['same_class']:.0f} to {100 * after['same_class']:.0f} %"
-        )
-    return full, parts
+    labels = pd.Index(source.classes).get_indexer(table.label).astype(np.int64)
+    utterances = Utterances(
+        table.sentence.tolist(), labels, table.dialogue.to_numpy(), table.split.to_numpy(), source.classes
+    )
+    folder = work / "encoders" / _key(base, utterances, tuning.settings)
+    parts = encoders(base.model, utterances, tuning.settings, tuning.folds, folder, base.device, "tuning", base.layer)
+    _put(folder / "full", output / ENCODER)
+    full = replace(base, model=resolve(output / ENCODER))
+    for split in ("valid", "test"):
+        rows = usable(utterances.rows(split), utterances.sentences, labels)
+        if len(rows):
+            scores = evaluate_encoder(output / ENCODER, utterances.sentences, labels, rows, base.device)
+            say(f"The encoder by itself, {split}: accuracy {scores['accuracy']:.2f}, weighted F1 {scores['wf1']:.2f}")
+    checks = [utterances.sentences[row] for row in utterances.rows("valid")]
+    for fold, found in enumerate(agreements(parts, [s for s in checks if not without_text(s)]), 1):
+        line = f"Fold {fold}: alignment takes the cosine to the encoder of all from {found['cosine_before']:.2f} to "
+        same = f", equal classes from {found['same_class_before']:.0%} to {found['same_class']:.0%}"
+        say(f"{line}{found['cosine']:.2f}{same if 'same_class' in found else ''} (validation).")
+    return full, [Part(full, parts[0].rows), *parts[1:]]
 
 
-def _anchors(sentences, train, seed):
-    """Rows of `train`, at most ANCHORS of those with text."""
-    rows = np.array([row for row in train if not without_text(sentences[row])], np.int64)
-    return np.sort(np.random.default_rng(seed).permutation(rows)[:ANCHORS])
-
-
-def deal(dialogues: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """Of each utterance the fold of its dialogue, int64 (U,). `dialogues`: the dialogue of each utterance, (U,).
-
-    Dialogues are dealt out by size, the largest first, each into the fold that has the fewest utterances; equal ones
-    in an order that `seed` decides. Raises InputError where there are fewer dialogues than folds.
-    """
-    names, position, sizes = np.unique(dialogues, return_inverse=True, return_counts=True)
-    if not 2 <= folds <= len(names):
-        raise InputError(
-            f"--folds {folds}: the training split has {len(names)} dialogues; expected 2 to {len(names)} folds",
-            ["folds"],
-        )
-    order = np.random.default_rng(seed).permutation(len(names))
-    order = order[np.argsort(-sizes[order], kind="stable")]
-    filled, fold = np.zeros(folds, np.int64), np.empty(len(names), np.int64)
-    for name in order:
-        fold[name] = filled.argmin()
-        filled[fold[name]] += sizes[name]
-    return fold[position]
-
-
-def _key(base, source, settings):
+def _key(base, utterances, settings):
     """A short name of all that tuned encoders depend on, but for which rows they see."""
-    table = source.table
-    content = [base.model.identity(), asdict(settings), source.classes, base.identity()["precision"]]
-    rows = table[["dialogue", "split", "sentence", "label"]].to_csv(index=False)
-    return hashlib.sha256((json.dumps(content, sort_keys=True) + rows).encode()).hexdigest()[:16]
+    content = [base.model.identity(), asdict(settings), base.identity()["precision"], utterances.classes]
+    content += [
+        utterances.sentences,
+        *(x.tolist() for x in (utterances.labels, utterances.dialogues, utterances.splits)),
+    ]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _put(folder, place):
