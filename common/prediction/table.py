@@ -11,6 +11,7 @@ from common.files import atomic
 from common.prediction.predict import Prediction
 
 FORMATS = (".csv", ".json")
+_JOINERS = "\u200c\u200d"  # of letters and pictures that are written as one
 LEAST = 12  # columns that a sentence has at least
 
 
@@ -116,6 +117,6 @@ def cut(text: str, most: int) -> str:
 
 
 def _plain(text):
-    """In one line, without the codes that change a terminal."""
+    """In one line, without the codes that change a terminal, or the direction of writing in all that follows."""
     visible = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
-    return " ".join(visible.split())
+    return " ".join("".join(c for c in visible if unicodedata.category(c) != "Cf" or c in _JOINERS).split())
