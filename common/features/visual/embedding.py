@@ -15,7 +15,7 @@ from common.features.extractor import Extractor, Plain, Utterance, file_state
 from common.features.packages import package
 from common.features.visual import frames
 from common.features.visual.densenet import SIZE, load_densenet
-from common.features.visual.faces import LOOK_AT, Faces, Haar, YuNet, square
+from common.features.visual.faces import Faces, Haar, YuNet, square
 from common.features.visual.onnx_model import PIXELS, OnnxModel, providers
 from common.files import sha256
 
@@ -72,7 +72,6 @@ class FaceEmbedding(Extractor):
             "runs_on": providers(self.device)[0] if self._is_onnx else self.device.partition(":")[0],
             "pixels": self.pixels if self._is_onnx else None,
             **_finder(self.detector).identity(),
-            "faces_look_at": LOOK_AT,
             "fps": self.fps,
             "margin": self.margin,
             "longest": frames.LONGEST,

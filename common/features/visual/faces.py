@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from common.errors import InputError
+from common.features.extractor import Plain
 from common.features.packages import package
 from common.features.visual.reason import reason
 from common.files import sha256
@@ -36,9 +37,10 @@ class Faces(ABC):
     def __init__(self):
         package("cv2").setNumThreads(1)
 
-    def identity(self) -> dict[str, str]:
+    def identity(self) -> dict[str, Plain]:
         """What the boxes depend on."""
-        return {"faces": self.name, "faces_sha256": self.sha256}
+        limits: dict[str, Plain] = {"look_at": LOOK_AT, "smallest": SMALLEST, "sure": SURE}
+        return {"faces": self.name, "faces_sha256": self.sha256, **limits}
 
     def largest(self, picture: np.ndarray) -> Box | None:
         """The face with the largest area in the RGB `picture`, uint8 (H, W, 3), or None.
