@@ -14,6 +14,7 @@ from common.data.own import FILE as DATASET
 from common.data.own import write_own
 from common.environment import versions
 from common.errors import InputError
+from common.features.audio.is10 import LICENCE
 from common.features.choices import Choices
 from common.features.dataset import audio_scaling, corpus_of, fill, widths_of, write_missing
 from common.features.extract import Part, Workers, extract
@@ -83,6 +84,8 @@ def make_dataset(
     extractors, notes = _wanted(source, choices.extractors(device))
     choices = _at_commits(choices, extractors)
     parts: dict[str, Sequence[Part]] = {kind: [Part(extractor, everything)] for kind, extractor in extractors.items()}
+    if choices.audio_model == "is10":
+        notes.append(f"Note: {LICENCE}.")
     for note in notes:
         say(note)
     if tuning:

@@ -16,7 +16,7 @@ from common.files import atomic, read_yaml, sha256
 from common.settings import FEATURES
 
 FILE, SCALING, FORMAT = "recipe.yaml", "scaling.npz", 1
-SOFT = ("precision", "transformers", "sentence-transformers", "av", "opencv", "onnxruntime", "opensmile", "torch")
+SOFT = ("precision", "runs_on", "runs_with", "transformers", "sentence-transformers", "av", "cv2", "opensmile")
 
 
 @dataclass(frozen=True)
