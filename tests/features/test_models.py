@@ -117,7 +117,7 @@ def test_missing_weights(small, copied):
         ("model.safetensors", b"\x08" + bytes(99), "Safetensor"),
         ("config.json", b"{", "cannot load it"),
         ("config.json", b'{"model_type": "nonsense"}', "nonsense"),
-        ("config.json", b'{"auto_map": {"AutoModel": "evil.Model"}, "model_type": "evil"}', "cannot load it"),
+        ("config.json", b'{"auto_map": {"AutoConfig": "evil.Config"}, "model_type": "evil"}', "cannot load it"),
         ("pytorch_model.bin", pickle.dumps({"weight": print}), "a pickle that runs code"),
     ],
 )
@@ -133,6 +133,14 @@ def test_broken_folders(copied, name, content, words):
         load(resolve(copied))
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_code_beside_known_weights_is_not_run(copied):
+    settings = json.loads((copied / "config.json").read_text())
+    code = {"AutoModel": "evil.Model", "AutoConfig": "evil.Config"}
+    (copied / "config.json").write_text(json.dumps(settings | {"auto_map": code}))
+    (copied / "evil.py").write_text("raise SystemExit")
+    assert type(load(resolve(copied))) is transformers.BertModel
 
 
 def test_a_tokenizer_without_words(copied):

@@ -263,8 +263,10 @@ def test_the_learning_rate_rises_then_stays(base, made, monkeypatch):
     assert rates == pytest.approx([0.01 / 3, 0.02 / 3, 0.01, 0.01, 0.01, 0.01])
 
 
+@pytest.mark.parametrize("longest", [1.0, 1e9])  # clipped, and not
 @pytest.mark.parametrize("rows", [[0], [0, 3, 2, 1, 7, 12, 9]])
-def test_one_step_is_that_of_the_mean_loss(base, made, rows):
+def test_one_step_is_that_of_the_mean_loss(base, made, monkeypatch, rows, longest):
+    monkeypatch.setattr(tuning, "LONGEST_GRADIENT", longest)
     settings = TuneSettings(warm_up=0.0, dropout=0.0)
     run = tuning._Tuning(base, made.sentences, made.labels, made.train[:24], made.valid, CLASSES, settings, "cpu")
     network, head = transformers.AutoModel.from_pretrained(base.source), torch.nn.Linear(16, 3)  # without dropout, too
@@ -276,7 +278,7 @@ def test_one_step_is_that_of_the_mean_loss(base, made, rows):
     )
     states = network.eval()(**tokens).last_hidden_state[:, 0]
     torch.nn.functional.cross_entropy(head(states), torch.tensor(made.labels[rows])).backward()
-    torch.nn.utils.clip_grad_norm_(weights, 1.0)
+    torch.nn.utils.clip_grad_norm_(weights, longest)
     optimizer.step()
     run._step(0, np.array(rows))
     ours = dict(run.encoder.network.named_parameters())
@@ -284,3 +286,16 @@ def test_one_step_is_that_of_the_mean_loss(base, made, rows):
         if not name.startswith("pooler"):
             torch.testing.assert_close(ours[name].grad, weight.grad, rtol=0, atol=1e-6)
     torch.testing.assert_close(run.head.state_dict(), head.state_dict(), rtol=0, atol=1e-7)
+
+
+def test_each_epoch_takes_all_rows_in_another_order(base, made, monkeypatch):
+    run = tuning._Tuning(base, made.sentences, made.labels, made.train[:24], made.valid, CLASSES, SETTINGS, "cpu")
+    taken = []
+    monkeypatch.setattr(run, "_step", lambda number, rows: taken.append((number, list(rows))))
+    for epoch in range(2):
+        for _ in run.epoch(epoch):
+            pass
+    assert [number for number, _ in taken] == list(range(12))
+    orders = [[row for _, rows in taken[start : start + 6] for row in rows] for start in (0, 6)]
+    assert sorted(orders[0]) == sorted(orders[1]) == list(range(24))
+    assert orders[0] != orders[1] != list(range(24)) != orders[0]
