@@ -88,6 +88,8 @@ def tune(
         "train": tuning_files.state_of(sentences, labels, train),
         "valid": tuning_files.state_of(sentences, labels, valid),
     }
+    if tuning_files.is_finished(folder, record):  # it may be one that cannot be written
+        return folder
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / ".lock", f"{folder}: another process tunes an encoder here; wait for it, or choose another"):
         if not tuning_files.is_finished(folder, record):
