@@ -1,49 +1,49 @@
-"""Features of one encoder in the space of another: an orthogonal map that is fitted on sentences seen by both."""
+"""Features of one encoder in the space of another: a linear map that is fitted on sentences seen by both."""
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from sklearn.linear_model import RidgeCV
 
 from common.errors import InputError
 from common.features.packages import package
 from common.files import atomic
 
-NEAR = 1e-6  # how much an anchor pulls that says of each direction that it stays, beside an average one
+PENALTIES = tuple(10.0**exponent for exponent in range(-3, 4))  # of the change, in units of the anchors' mean square
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """x ↦ (x - theirs) rotation + ours, for features x (d,).
+    """x ↦ (x - theirs) turn + ours, for features x (d,).
 
-    `theirs`, `ours`: means (d,) of the anchors in both spaces. `rotation` (d, d), orthogonal: of all such maps the one
-    that brings the centred anchors closest together in squared distance (orthogonal Procrustes problem: U Vᵀ of the
-    singular value decomposition of theirsᵀ ours; Schönemann, 1966). Distances between features stay as they are. What
-    the anchors do not tell, as where there are fewer of them than d, stays where it is (NEAR).
+    `theirs`, `ours`: means (d,) of the anchors in both spaces. `turn` (d, d): the identity and a change, by ridge
+    regression of how the centred anchors differ on those of the other encoder; both encoders began as one, so little
+    change is what is to be expected where the anchors tell nothing. Of PENALTIES that which leaves out best.
     """
 
     theirs: np.ndarray
     ours: np.ndarray
-    rotation: np.ndarray
+    turn: np.ndarray
 
     @classmethod
     def fit(cls, theirs: np.ndarray, ours: np.ndarray) -> "Alignment":
         """The map from `theirs` (n, d) to `ours` (n, d), features of the same n anchors. Raises InputError where there
-        are none, or other numbers of them.
+        are fewer than two, or other numbers of them.
         """
-        if theirs.shape != ours.shape or theirs.ndim != 2 or not len(theirs):
-            raise InputError(f"anchors of shapes {theirs.shape} and {ours.shape}; expected the same (n, d), n above 0")
+        if theirs.shape != ours.shape or theirs.ndim != 2 or len(theirs) < 2:
+            raise InputError(f"anchors of shapes {theirs.shape} and {ours.shape}; expected the same (n, d), n above 1")
         theirs, ours = theirs.astype(np.float64), ours.astype(np.float64)
         means = theirs.mean(0), ours.mean(0)
         theirs, ours = theirs - means[0], ours - means[1]
-        unmoved = NEAR * (theirs**2).mean() * len(theirs) * np.eye(theirs.shape[1])
-        left, _, right = np.linalg.svd(theirs.T @ ours + unmoved)
-        return cls(*means, left @ right)
+        unit = float((theirs**2).sum()) / theirs.shape[1] or 1.0
+        ridge = RidgeCV([unit * penalty for penalty in PENALTIES], fit_intercept=False).fit(theirs, ours - theirs)
+        return cls(*means, np.eye(theirs.shape[1]) + ridge.coef_.reshape(2 * theirs.shape[1:]).T)
 
     def apply(self, rows: np.ndarray) -> np.ndarray:
         """`rows` (n, d) of the one encoder in the space of the other, float32."""
-        return ((rows.astype(np.float64) - self.theirs) @ self.rotation + self.ours).astype(np.float32)
+        return ((rows.astype(np.float64) - self.theirs) @ self.turn + self.ours).astype(np.float32)
 
     def save(self, path: Path) -> str:
         """Write it to `path`. Returns a hash of what it holds."""

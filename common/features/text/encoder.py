@@ -68,7 +68,7 @@ class Encoder:
     def states(self, tokens: Tokens, layer: int = -1) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
         """Rows (B,) and their states (B, width) on the device, batch after batch of sentences of similar length."""
         with torch.inference_mode():
-            for rows in tokens.batches(AT_ONCE[torch.device(self.device).type]):
+            for rows in tokens.batches(AT_ONCE.get(torch.device(self.device).type, AT_ONCE["cpu"])):
                 yield rows, self.first(*tokens.padded(rows), layer)
 
 
