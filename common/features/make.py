@@ -115,7 +115,8 @@ def make_dataset(
             features, missing = fill(parts, utterances, store, Path(temporary), widths, scaling)
             missing = [*source.missing, *(m for m in missing if m[:3] not in {k[:3] for k in source.missing})]
             write_missing(output, missing)
-            content = _content(source, choices, tuning, extractors, widths, scaling is not None)
+            scaled = sha256(output / SCALING) if scaling else None
+            content = _content(source, choices, tuning, extractors, widths, scaled)
             sources = {path.name: sha256(path) for path in source.files} | {FILE: write_recipe(output, content)}
             corpus = corpus_of(name, source, features, sources)
             write_own(corpus, output, overwrite)

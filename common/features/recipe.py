@@ -21,14 +21,18 @@ SOFT = ("precision", "runs_on", "runs_with", "transformers", "sentence-transform
 
 @dataclass(frozen=True)
 class Recipe:
-    """The recipe in `folder`, that of a dataset. `widths`: of each kind of features that was made."""
+    """The recipe in `folder`, that of a dataset.
+
+    `widths`: of each kind of features that was made. `scaled`: SHA-256 of the file that says how audio features are
+    standardised; None where they are not.
+    """
 
     folder: Path
     choices: Choices
     identities: dict[str, dict[str, Any]]
     widths: dict[str, int]
     tuned: bool
-    scaled: bool
+    scaled: str | None
 
     def extractors(self, device: str, kinds: Collection[str] = FEATURES) -> tuple[dict[str, Extractor], list[str]]:
         """The extractors of new utterances, by kind, and notes on other versions than those of the dataset.
@@ -67,8 +71,16 @@ class Recipe:
         return replace(self.choices, **changes)
 
     def scaling(self) -> Scaling | None:
-        """The standardisation of audio features, by the dataset's training split; None where there is none."""
-        return Scaling.load(self.folder / SCALING) if self.scaled else None
+        """The standardisation of audio features, by the dataset's training split; None where there is none.
+
+        Raises InputError where its file is missing or has changed.
+        """
+        if self.scaled is None:
+            return None
+        scaling = Scaling.load(self.folder / SCALING)
+        if sha256(self.folder / SCALING) != self.scaled:
+            raise InputError(f"{self.folder / SCALING}: not as it was when the dataset was made; restore it")
+        return scaling
 
 
 def write_recipe(folder: Path, content: dict[str, Any]) -> str:
@@ -103,7 +115,7 @@ def read_recipe(folder: Path, sources: dict[str, str]) -> Recipe:
             identities,
             widths,
             bool(content["tuned"]),
-            bool(content["scaled"]),
+            None if content["scaled"] is None else str(content["scaled"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise damaged from None
