@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     page = report_path(arguments.report, arguments.overwrite) if arguments.report else None
     if arguments.output:
-        _check_output(arguments.output, arguments.overwrite)
+        _check_output(arguments.output, arguments.overwrite, [arguments.talk, arguments.csv])
     device = choose_device(arguments.device)
     source = _source(arguments.talk, arguments.csv)
     for note in source.notes:
@@ -123,8 +123,8 @@ def _check_choices(arguments):
         raise InputError(f"--csv goes with sound or video; {talk} is none by its ending; leave it out")
 
 
-def _check_output(path, overwrite):
-    """Raises InputError where `path` could not be written after the work."""
+def _check_output(path, overwrite, inputs):
+    """Raises InputError where `path` could not be written after the work, or is one of the `inputs`."""
     from common.files import require_writable
     from common.prediction.table import FORMATS
 
@@ -133,6 +133,8 @@ def _check_output(path, overwrite):
         raise InputError(f"{where}: found a folder; expected the name of a file, such as emotions.csv")
     if path.suffix.casefold() not in FORMATS:
         raise InputError(f"{where}: found the ending {path.suffix!r}; expected {' or '.join(FORMATS)}")
+    if any(each and path.resolve() == each.resolve() for each in inputs):
+        raise InputError(f"{where}: is what is read; choose another name")
     if path.exists() and not overwrite:
         raise InputError(f"{where}: exists already; choose another name, or --overwrite")
     if not path.parent.is_dir():

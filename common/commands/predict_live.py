@@ -9,9 +9,8 @@ from common.environment import allow_tf32, choose_device
 from common.errors import InputError
 from common.features.sources.talk import begins_another, line
 from common.prediction.emotions import TEXTUAL, silent
-from common.prediction.live import Conversations
+from common.prediction.live import Conversations, history_note
 from common.prediction.run import open_run
-from common.release.trained import differences
 
 
 def answer_lines(path: Path, data_dir: Path | None, device: str) -> None:
@@ -35,7 +34,7 @@ def _answer(path, data_dir, device):
     allow_tf32(run.network.settings.precision)
     extractors, notes = run.recipe.extractors(str(run.device), [kind for kind in run.kinds if kind in TEXTUAL])
     conversations = Conversations(run, extractors)
-    for note in filter(None, [*run.notes, run.members(), *_history(run), *silent(run), *notes]):
+    for note in filter(None, [*run.notes, run.members(), *history_note(run), *silent(run), *notes]):
         _tell(note)
     if sys.stdin.isatty():
         _tell("Type lines such as `Ann: Did it arrive?`; --- begins another conversation, Ctrl-D ends.")
@@ -63,13 +62,6 @@ def _answer_to(text, conversation, conversations, number):
         if modality in TEXTUAL:
             _tell(f"line {number}: {modality}: {reason}; zeros in its place")
     return emotion
-
-
-def _history(run):
-    """A note where the networks were trained with another history than conversations under way can have."""
-    live = run.live_networks[0].settings
-    from_training = {"empty_history": run.network.settings.empty_history}
-    return [f"Note: {what}" for what in differences(from_training, live, "used")]
 
 
 def _tell(text):

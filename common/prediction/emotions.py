@@ -9,13 +9,13 @@ import pandas as pd
 
 from common.batching.batches import Batches
 from common.data.utterances import checked
-from common.environment import allow_tf32, choose_device
+from common.environment import choose_device
 from common.errors import InputError, brief
 from common.evaluation.evaluate import evaluate
 from common.features.dataset import corpus_of
 from common.features.sources.arrange import arranged
 from common.features.sources.source import Source
-from common.prediction.live import Conversations, Emotion, check_utterance, emotion_of
+from common.prediction.live import Conversations, Emotion, check_utterance, emotion_of, history_note
 from common.prediction.predict import mean_of, sentence_features
 from common.prediction.run import Run, open_run
 
@@ -29,9 +29,9 @@ class Emotions:
         print(emotions("Ann", "Did it arrive?"))  # neutral 0.731
         print(emotions.conversation([("Ann", "Did it arrive?"), ("Bo", "No. I am fed up.")]))
 
-    Called with one sentence after the other, each is answered from those before it, with strict history. Several
-    networks of a run are averaged. Modalities other than text are zeros, where the networks use such; a line on
-    standard error says so.
+    Called with one sentence after the other, each is answered from those before it, with strict history; a line on
+    standard error says so where the networks were trained otherwise. Several networks of a run are averaged. Modalities
+    other than text are zeros where the networks use such, and a line says so.
     """
 
     def __init__(self, run: Run):
@@ -39,7 +39,6 @@ class Emotions:
         self._run = run
         self._extractors, notes = run.recipe.extractors(str(run.device), [k for k in run.kinds if k in TEXTUAL])
         self.notes = [*run.notes, *notes, *silent(run)]
-        allow_tf32(run.network.settings.precision)
 
     @classmethod
     def load(cls, run: str | Path, data_dir: str | Path | None = None, device: str = "auto") -> "Emotions":
@@ -62,6 +61,8 @@ class Emotions:
 
     @cached_property
     def _live(self):
+        for note in history_note(self._run):
+            print(note, file=sys.stderr)
         return Conversations(self._run, self._extractors)
 
     def __call__(self, speaker: str, sentence: str, conversation: Hashable = HERE) -> Emotion:

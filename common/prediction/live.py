@@ -11,6 +11,7 @@ from common.features.extractor import Extractor
 from common.network.streaming import Live
 from common.prediction.predict import Lacks, mean_of, sentence_features
 from common.prediction.run import Run
+from common.release.trained import differences
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,12 @@ class Emotion:
 
     def __str__(self) -> str:
         return f"{self.emotion} {self.probability:.3f}"
+
+
+def history_note(run: Run) -> list[str]:
+    """A note where the networks were trained with another history than conversations under way can have."""
+    trained = {"empty_history": run.network.settings.empty_history}
+    return [f"Note: {what}" for what in differences(trained, run.live_networks[0].settings, "used")]
 
 
 def emotion_of(probability: np.ndarray, classes: list[str], lacks: Lacks) -> Emotion:

@@ -120,11 +120,12 @@ def _features(run, source, extractors, workers, folder):
     parts = {kind: [Part(extractor, everything)] for kind, extractor in extractors.items()}
     widths = {kind: run.network.widths[kind] for kind in run.kinds if kind in run.recipe.widths}
     utterances = {kind: source.utterances(kind) for kind in widths}
+    scaling = run.recipe.scaling() if "audio" in extractors else None
     with opened(folder / "features.sqlite") as store:
         problems = [
             line for kind in parts for part in parts[kind] for line in extract(part, utterances[kind], store, workers)
         ]
-        features, missing = fill(parts, utterances, store, folder, widths, run.recipe.scaling())
+        features, missing = fill(parts, utterances, store, folder, widths, scaling)
     row = {key: k for k, key in enumerate(zip(source.table.dialogue, source.table.number, strict=True))}
     lacks: list[Lacks] = [{} for _ in everything]
     for found in (*missing, *source.missing):

@@ -2,8 +2,6 @@
 
 import io
 import json
-import os
-import pty
 import re
 import signal
 import subprocess
@@ -13,7 +11,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import common
 from common.__main__ import main
 from common.features.choices import Choices
 from common.prediction import predict as predicting
@@ -23,6 +20,7 @@ from tests.small import result_of
 
 ROOT = Path(__file__).resolve().parents[2]
 TALK = "Ann: Did it arrive?\n\nBo: No. I am fed up with this, and with much else.\nAnn: Oh no!\n---\nCem: Hello\n"
+MODELS = Choices.extractors  # which tests put others in place of
 ANSWER = r"(angry|calm|glad) [01]\.\d{3}"
 
 
@@ -154,7 +152,7 @@ def test_the_report_is_that_of_inference(predict, talk, tmp_path, refused):
     assert "ECERC on t, test split" in (tmp_path / "page" / "report.html").read_text()
 
 
-def test_wrong_calls(refused, talk, tmp_path, lettered):
+def test_wrong_calls(refused, talk, tmp_path, capsys):
     assert "give TALK, the conversation" in refused()
     assert "no such file; expected a text with lines" in refused(tmp_path / "no.txt")
     assert f"{tmp_path / 'none'}: no such run; expected" in refused(talk, run=tmp_path / "none")
@@ -175,13 +173,9 @@ def test_wrong_calls(refused, talk, tmp_path, lettered):
     live = ("--live", "--output", tmp_path / "o.csv")
     assert "--live reads lines from standard input, and answers them there; leave out --output" in refused(*live)
     assert "leave out TALK" in refused(talk, "--live")
-    assert "the following arguments are required: --run" in str(wrong_without_run(talk))
-
-
-def wrong_without_run(talk):
-    done = subprocess.run([sys.executable, "-m", "common", "predict", talk], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2
-    return done.stderr
+    printed, status = result_of(lambda: main(["predict", str(talk)]), capsys)
+    assert status == 2
+    assert "the following arguments are required: --run" in printed.err
 
 
 def test_outputs_that_cannot_be_written(refused, talk, tmp_path):
@@ -191,6 +185,10 @@ def test_outputs_that_cannot_be_written(refused, talk, tmp_path):
     (tmp_path / "o.csv").write_text("mine")
     assert "exists already; choose another name, or --overwrite" in refused(talk, "--output", tmp_path / "o.csv")
     assert (tmp_path / "o.csv").read_text() == "mine"
+    table = tmp_path / "t.csv"
+    table.write_text("speaker,sentence\nAnn,Hi\n")
+    assert "t.csv: is what is read; choose another name" in refused(table, "--output", table, "--overwrite")
+    assert table.read_text() == "speaker,sentence\nAnn,Hi\n"
 
 
 def test_overwrite_replaces_the_output(predict, talk, tmp_path):
@@ -268,7 +266,9 @@ def test_live_with_sound_or_without_text(predict, refused, lettered, tmp_path, m
 def real(minilm, tmp_path_factory):
     """A run on features of a real encoder, which another process can make."""
     folder = tmp_path_factory.mktemp("real")
-    data = dataset(folder / "data", Choices(str(minilm), event_model="none"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Choices, "extractors", MODELS)
+        data = dataset(folder / "data", Choices(str(minilm), event_model="none"))
     return run_on(data, folder / "run", seeds=(0,))
 
 
@@ -285,20 +285,3 @@ def test_each_line_is_answered_at_once_and_ctrl_c_ends_without_a_word(real):
     assert (process.returncode, out) == (130, "")
     assert "Ctrl-C" not in err
     assert "Traceback" not in err
-
-
-def test_a_terminal_is_seen_as_one(real, talk):
-    """Standard output is a terminal of 80 columns, in another process."""
-    here, there = pty.openpty()
-    words = [sys.executable, "-m", "common", "predict", str(talk), "--run", str(real / "ECERC_MODEL.pkl")]
-    talk.write_text(f"Ann: {'Did it arrive, and when? ' * 9}\n")
-    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-    done = subprocess.run(words, cwd=ROOT, stdout=there, stderr=subprocess.PIPE, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    os.close(there)
-    content = os.read(here, 10000).decode()
-    os.close(here)
-    assert max(map(len, content.splitlines())) == 80
-    assert "…" in content
-    assert "mean of" not in done.stderr  # of one checkpoint
-    assert common.load(real).classes == CLASSES

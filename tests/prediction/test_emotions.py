@@ -23,8 +23,9 @@ ROOT = Path(__file__).resolve().parents[2]
 TALK = [("Ann", "Did it arrive?"), ("Bo", "No. I am fed up."), ("Ann", "Oh no!")]
 
 
-def test_a_whole_conversation_has_the_history_of_the_training(released, tmp_path):
+def test_a_whole_conversation_has_the_history_of_the_training(released, tmp_path, capsys):
     emotions = Emotions.load(released, device="cpu")
+    assert capsys.readouterr() == ("", "")
     found = emotions.conversation(TALK)
     source = source_of([("t", *pair) for pair in TALK])
     whole = predict(open_run(released, None, torch.device("cpu")), source, Workers(), tmp_path, print)
@@ -34,6 +35,10 @@ def test_a_whole_conversation_has_the_history_of_the_training(released, tmp_path
         assert one.probability == max(one.probabilities.values()) == one.probabilities[one.emotion]
     assert emotions.conversation(iter(TALK)) == found
     assert emotions.conversation([]) == []
+    capsys.readouterr()
+    emotions("Ann", "Hello")
+    emotions("Ann", "Hello")
+    assert capsys.readouterr().err == "Note: trained with empty_history released, used with strict.\n"
 
 
 def test_sentence_after_sentence_is_answered_from_those_before(strict, capsys):

@@ -1,5 +1,6 @@
 """Predictions against features and networks that are called by hand."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,18 @@ def test_sound_is_standardised_as_in_training(heard, minilm, tmp_path):
     np.testing.assert_allclose(found.probability, expected, rtol=0, atol=1e-5)
     assert found.lacks == [{}, {"audio": "silent"}, {}]
     assert found.absent == []
+
+
+def test_a_changed_scaling_is_refused(heard, tmp_path):
+    data = shutil.copytree(heard.parent / "data", tmp_path / "data", ignore=shutil.ignore_patterns("work"))
+    with np.load(data / "scaling.npz") as arrays:
+        np.savez(data / "scaling.npz", mean=arrays["mean"] + 1, std=arrays["std"])
+    source = source_of(ROWS[:1], audio=["/four.wav"])
+    with pytest.raises(InputError, match=r"scaling\.npz: not as it was when the dataset was made; restore it"):
+        predicted(heard, source, tmp_path, data_dir=data)
+    (data / "scaling.npz").unlink()
+    with pytest.raises(InputError, match=r"scaling\.npz: no such file"):
+        predicted(heard, source, tmp_path, data_dir=data)
 
 
 def test_what_a_talk_has_not_is_zeros_and_said(heard, minilm, tmp_path):

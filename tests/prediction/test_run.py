@@ -82,9 +82,7 @@ def test_data_that_have_been_moved(copy, data_copy, data):
     assert line == f"{copy}: trained on the data in {gone}, which are not there now; say where they lie"
     assert options == ["data_dir"]
     assert open_run(copy, data_copy, CPU).recipe.folder == data_copy
-    assert (
-        refused(copy, gone)[0] == f"{copy}: trained on the data in {gone}; there is no such folder; say where they lie"
-    )
+    assert refused(copy, gone)[0] == f"{gone}: no such folder; expected the dataset that {copy} was trained on"
     (data_copy / "recipe.yaml").unlink()
     assert refused(copy, data_copy)[0].startswith(f"{data_copy / 'recipe.yaml'}: missing; expected how the features")
 
