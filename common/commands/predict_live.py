@@ -8,7 +8,7 @@ from common.commands.parser import Terminated
 from common.environment import allow_tf32, choose_device
 from common.errors import InputError
 from common.features.sources.talk import begins_another, line
-from common.prediction.emotions import TEXTUAL, silent
+from common.prediction.emotions import HERE, TEXTUAL, silent
 from common.prediction.live import Conversations, history_note
 from common.prediction.run import open_run
 
@@ -38,26 +38,23 @@ def _answer(path, data_dir, device):
         _tell(note)
     if sys.stdin.isatty():
         _tell("Type lines such as `Ann: Did it arrive?`; --- begins another conversation, Ctrl-D ends.")
-    number, conversation = 0, 0
-    for text in iter(sys.stdin.readline, ""):
-        number += 1
+    for number, text in enumerate(iter(sys.stdin.readline, ""), 1):
         if not text.strip():
             continue
         if begins_another(text):
-            if conversation in conversations.lengths:
-                conversations.end(conversation)
-            conversation += 1
+            if HERE in conversations.lengths:
+                conversations.end(HERE)
             continue
         try:
-            print(_answer_to(text, conversation, conversations, number), flush=True)
+            print(_answer_to(text, conversations, number), flush=True)
         except InputError as error:
             _tell(f"line {number}: {error}")
 
 
-def _answer_to(text, conversation, conversations, number):
+def _answer_to(text, conversations, number):
     if "\ufffd" in text:
         raise InputError("found letters that are not UTF-8; expected UTF-8; this line is left out")
-    emotion = conversations(conversation, *line(text))
+    emotion = conversations(HERE, *line(text))
     for modality, reason in emotion.lacks.items():
         if modality in TEXTUAL:
             _tell(f"line {number}: {modality}: {reason}; zeros in its place")

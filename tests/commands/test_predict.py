@@ -2,11 +2,13 @@
 
 import io
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from threading import Timer
 
 import pandas as pd
 import pytest
@@ -275,13 +277,17 @@ def real(minilm, tmp_path_factory):
 def test_each_line_is_answered_at_once_and_ctrl_c_ends_without_a_word(real):
     words = [sys.executable, "-m", "common", "predict", "--live", "--run", str(real)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(words, cwd=ROOT, text=True, **pipes) as process:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(words, cwd=ROOT, text=True, env=environment, **pipes) as process:
+        timer = Timer(120, process.kill)  # an answer that does not come is none
+        timer.start()
         for line in ("Ann: Did it arrive?\n", "Bo: No.\n"):
             process.stdin.write(line)
             process.stdin.flush()
             assert re.fullmatch(f"{ANSWER}\n", process.stdout.readline())  # the input is still open
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
+        timer.cancel()
     assert (process.returncode, out) == (130, "")
     assert "Ctrl-C" not in err
     assert "Traceback" not in err
