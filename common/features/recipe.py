@@ -117,7 +117,7 @@ def read_recipe(folder: Path, sources: dict[str, str]) -> Recipe:
             bool(content["tuned"]),
             None if content["scaled"] is None else str(content["scaled"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise damaged from None
     if form != FORMAT:
         raise damaged

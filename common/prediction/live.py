@@ -14,7 +14,7 @@ from common.prediction.run import Run
 from common.release.trained import differences
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Emotion:
     """What the networks find in an utterance.
 
@@ -24,11 +24,14 @@ class Emotion:
 
     emotion: str
     probability: float
-    probabilities: dict[str, float] = field(repr=False)
-    lacks: Lacks = field(default_factory=dict, repr=False)
+    probabilities: dict[str, float]
+    lacks: Lacks = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.emotion} {self.probability:.3f}"
+
+    def __repr__(self) -> str:
+        return f"Emotion({self.emotion!r}, {self.probability:.3f})"
 
 
 def history_note(run: Run) -> list[str]:

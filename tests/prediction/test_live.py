@@ -90,4 +90,4 @@ def test_an_emotion_says_what_it_is():
     found = emotion_of(np.array([0.25, 0.125, 0.625]), CLASSES, {})
     assert found == Emotion("glad", 0.625, {"angry": 0.25, "calm": 0.125, "glad": 0.625})
     assert str(found) == "glad 0.625"
-    assert repr(found) == "Emotion(emotion='glad', probability=0.625)"
+    assert repr(found) == "Emotion('glad', 0.625)"

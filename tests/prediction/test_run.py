@@ -98,9 +98,10 @@ def test_another_recipe_is_refused(copy, data_copy):
     [
         ({"format": 2}, "no recipe of this version"),
         ({"features": ["text"]}, "no recipe of this version"),
+        ({"features": {"text": {"identity": {}, "width": float("inf")}}}, "no recipe of this version"),
         ({"choices": {"text_model": 3, "os": "no"}}, "no choices of models that are known here"),
     ],
-    ids=lambda given: given if isinstance(given, str) else next(iter(given)),
+    ids=["format", "features", "width", "choices"],
 )
 def test_damaged_recipes(copy, data_copy, entries, said):
     change(data_copy / "recipe.yaml", **entries)
