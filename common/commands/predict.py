@@ -3,6 +3,7 @@
 A conversation is a text of lines `Name: sentence`, a CSV file as for `features csv`, or sound or video with such a
 file. Its features are made as those of the data were that the run was trained on, by the recipe.yaml beside them. With
 --live, lines `Name: sentence` are read from standard input and answered at once; --- begins another conversation.
+Without --jobs and --backend, features are made in this process, which is quickest for a talk.
 """
 
 import argparse
@@ -77,11 +78,9 @@ def run(arguments: argparse.Namespace) -> None:
         _check_output(arguments.output, arguments.overwrite, [arguments.talk, arguments.csv])
     device = choose_device(arguments.device)
     source = _source(arguments.talk, arguments.csv)
-    for note in source.notes:
-        tell(note)
     known = open_run(arguments.run, arguments.data_dir, device)
     check_labels(source, known.network.classes)
-    for note in filter(None, [*known.notes, known.members()]):
+    for note in filter(None, [*source.notes, *known.notes, known.members()]):
         tell(note)
     allow_tf32(known.network.settings.precision)
     keep_memory()

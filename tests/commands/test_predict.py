@@ -60,10 +60,9 @@ def refused(predict):
 
     def refused(*words, **options):
         printed = predict(*words, status=2, **options)
-        (line,) = [line for line in printed.err.splitlines() if line.startswith("predict: error: ")]
-        assert printed.err.endswith(f"{line}\n")
+        assert re.fullmatch(r"predict: error: [^\n]+\n", printed.err), printed.err
         assert printed.out == ""
-        return line
+        return printed.err.rstrip("\n")
 
     return refused
 
