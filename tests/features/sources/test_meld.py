@@ -119,7 +119,7 @@ def test_known_defects_are_survived_and_listed(clips):
     [
         {"train": "Train", "dev": "my val", "test": "TEST"},
         {"train": "x/train/a/b", "dev": "x/validation/a/b", "test": "x/testing/a/b"},
-        {"train": "train_dev_test/train", "dev": "train_dev_test/dev", "test": "test/train_and_test"},
+        {"train": "train_dev_test/train", "dev": "train/dev/all", "test": "test/train_and_test"},
     ],
     ids=["names", "deeper", "the nearest that tells"],
 )
@@ -148,7 +148,9 @@ def test_links_are_followed_and_circles_end(clips, tmp_path_factory):
     os.rename(clips / FOLDERS["train"], elsewhere)
     (clips / FOLDERS["train"]).symlink_to(elsewhere)
     (elsewhere / "again").symlink_to(clips)
-    assert videos(read(clips))["train_0", 0] == f"{FOLDERS['train']}/dia0_utt0.mp4"
+    source = kept(read(clips))
+    assert videos(source)["train_0", 0] == f"{FOLDERS['train']}/dia0_utt0.mp4"
+    assert not any("copies" in note for note in source.notes)
 
 
 def test_csv_files_wherever_they_lie(clips):

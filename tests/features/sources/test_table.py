@@ -122,6 +122,11 @@ def test_one_recording_for_all_rows_without_a_file(talk, tmp_path, name, column,
     assert math.isnan(source.table.start[2])
 
 
+def test_a_row_with_a_film_has_its_sound_and_no_other(talk, tmp_path):
+    source = talk("speaker,start,end,video", "Ann,0,1,", "Bo,1,2,clips/c.mp4", media=tmp_path / "a.wav")
+    assert rows(source, "audio", "video") == [(f"{tmp_path}/a.wav", ""), ("", f"{tmp_path}/clips/c.mp4")]
+
+
 def test_a_recording_that_is_not_there(talk, tmp_path):
     with pytest.raises(InputError, match=r"none.mp4: no such file; expected the sound or video of .*talk.csv"):
         talk("speaker,start,end", "Ann,0,1", media=tmp_path / "none.mp4")
