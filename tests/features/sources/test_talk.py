@@ -96,6 +96,7 @@ def test_the_time_of_a_chat_export_is_left_out(talk, stamp):
         ("12:30 hi there", "line 1: found '12:30 hi there'; expected a name"),
         ("12:30: hi", "line 1: found '12:30: hi'; expected a name"),
         ("Ann (12:30): hi", "line 1: found 'Ann .12:30.: hi'; expected a name"),
+        ("Ann (sadly: no) says: hi", "expected a name"),
         ("Ann, [24.12.2025 12:30]", "expected a name"),
         ("Ann 12:30: hi", "expected a name"),
         ("12:30 - 12:45 Ann: hi", "expected a name"),
