@@ -24,6 +24,10 @@ LONG = (
     "security/",
     "faults/",
     "docs/",
+    "commands/test_predict",
+    "features/text/",
+    "features/audio/test_sound",
+    "prediction/",
 )
 
 

@@ -8,7 +8,7 @@ from tests.features.light import Letters, called
 
 SENTENCES = ["a bee", "okay", "empty", "okay", "see a tree", "o"]
 EXPECTED = {"a bee": [1, 2, 5], "okay": [1, 0, 4], "see a tree": [1, 4, 10], "o": [0, 0, 1]}
-HERE = [Workers(), Workers(jobs=1), Workers(jobs=2)]
+HERE = [Workers(), Workers(jobs=2)]
 
 
 def found(store, extractor, sentences):
@@ -16,7 +16,7 @@ def found(store, extractor, sentences):
     return list(store.get(extractor.key(), keys))
 
 
-@pytest.mark.parametrize("workers", HERE, ids=["in this process", "one worker", "two workers"])
+@pytest.mark.parametrize("workers", HERE, ids=["in this process", "two workers"])
 def test_every_utterance_has_its_own(tmp_path, workers):
     extractor = Letters()
     with opened(tmp_path / "s") as store:
@@ -60,11 +60,10 @@ def test_after_a_kill_that_does_not_come_again_nothing_is_missing(tmp_path):
         assert found(store, extractor, ["killed once"])[0].tolist() == [0, 2, 11]
 
 
-@pytest.mark.parametrize("workers", HERE[1:], ids=["one worker", "two workers"])
-def test_a_mistake_names_its_utterances_and_the_others_are_done(tmp_path, workers):
+def test_a_mistake_names_its_utterances_and_the_others_are_done(tmp_path):
     sentences = ["mistake", "a long sentence", "a longer sentence"]
     with opened(tmp_path / "s") as store:
-        problems = extract(Part(Letters(), np.arange(3)), called(sentences), store, workers)
+        problems = extract(Part(Letters(), np.arange(3)), called(sentences), store, Workers(jobs=1))
         assert found(store, Letters(), sentences)[2] is not None
     assert problems[0] == "dialogue 'd', utterance 0: ValueError: a mistake of ours"
 
