@@ -81,7 +81,9 @@ def test_sentences_speech_and_video_become_a_dataset(features, recordings, minil
     assert set(missing.xs("audio", level="modality").index) == {("a", 3), ("b", 1), ("b", 2)}
     assert "silent" in missing["b", 1, "audio"]
     assert set(missing.xs("visual", level="modality").index) == {("a", 1), ("a", 3), ("b", 1), ("b", 2), ("c", 1)}
-    assert re.search(r"Missing, as missing.csv lists with reasons: (3 audio, 5 visual|5 visual, 3 audio)\.", printed.out)
+    assert re.search(
+        r"Missing, as missing.csv lists with reasons: (3 audio, 5 visual|5 visual, 3 audio)\.", printed.out
+    )
     assert "exists already" in features(*words, status=2).err
 
 

@@ -73,3 +73,20 @@ def test_what_is_wrong_with_all_is_raised_and_done_ones_are_kept(tmp_path):
         with pytest.raises(InputError, match="no such model"):
             extract(Part(Letters(), np.arange(3)), called(["o", "a", "model"]), store, Workers())
         assert found(store, Letters(), ["o", "a"])[0].tolist() == [0, 0, 1]
+
+
+def test_a_dask_cluster_does_the_same(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    extractor = Letters()
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        opened(tmp_path / "s") as store,
+    ):
+        workers = Workers("dask", scheduler=cluster.scheduler_address)
+        assert extract(Part(extractor, np.arange(6)), called(SENTENCES), store, workers) == []
+        results = found(store, extractor, SENTENCES)
+        with pytest.raises(InputError, match="no such model"):
+            extract(Part(extractor, np.arange(2)), called(["o", "model"]), store, workers)
+    assert [r if isinstance(r, str) else r.tolist() for r in results] == [
+        "nothing to count" if s == "empty" else EXPECTED[s] for s in SENTENCES
+    ]
