@@ -16,11 +16,14 @@ from common.data.own import read_own
 from common.features.audio.sound import read_sound
 from common.features.choices import Choices
 from common.features.extract import Workers
+from common.features.models import resolve
+from common.features.text.encoder import FirstToken
 from common.features.visual.densenet import DenseNet
 from tests.features.encoders import small_bert
 from tests.features.light import Letters
 from tests.features.media import sine, speech, write_mp4, write_wav
 from tests.features.visual.drawing import scene
+from tests.prediction.made_up import run_on
 from tests.small import result_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -180,3 +183,39 @@ def test_an_interrupted_command_says_that_it_resumes_and_does(talk, tmp_path, mi
     done = subprocess.run([*words, "1"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert read_own(tmp_path / "data").widths["text"] == 16
+
+
+@pytest.fixture(scope="module")
+def real_meld(shared, tmp_path_factory):
+    """The first dialogues of each file of MELD."""
+    folder = tmp_path_factory.mktemp("meld")
+    for name, most in (("train", 5), ("dev", 3), ("test", 3)):
+        path = shared / "raw" / "meld" / f"{name}_sent_emo.csv"
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table[table.Dialogue_ID.astype(int) < most].to_csv(folder / path.name, index=False)
+    return folder
+
+
+def test_real_sentences_a_tuned_encoder_folds_and_a_live_answer(features, real_meld, minilm, tmp_path):
+    words = ["meld", real_meld, "--output", tmp_path / "data", "--jobs", "1", "--text-model", minilm]
+    words += ["--event-model", minilm, "--tune", "--folds", "2", "--tune-epochs", "1", "--tune-rate", "1e-3"]
+    printed = features(*words)
+    assert re.search(r"The encoder by itself, test: accuracy \d+\.\d\d, weighted F1 \d+\.\d\d", printed.out)
+    for fold in ("Fold 1", "Fold 2"):
+        before, after = re.search(fold + r": alignment takes .* from ([\d.-]+) to ([\d.-]+)", printed.out).groups()
+        assert float(before) <= float(after) <= 1
+    corpus, rows = read_own(tmp_path / "data"), {}
+    for source in ("base", "tuned"):
+        model = resolve(minilm if source == "base" else tmp_path / "data" / "encoder")
+        rows[source] = FirstToken(model).of_sentences(corpus.sentences)
+    rest = np.setdiff1d(np.arange(len(corpus.label)), corpus.rows("train"))
+    np.testing.assert_allclose(corpus.features["text"][rest], rows["tuned"][rest], atol=1e-5)
+    apart = np.abs(corpus.features["text"] - rows["tuned"]).max(1)[corpus.rows("train")]
+    assert (apart > 1e-4).all()  # from encoders that have not seen them
+    assert (np.abs(rows["base"] - rows["tuned"]).max(1) > 1e-4).all()
+
+    run = run_on(tmp_path / "data", tmp_path / "run")
+    command = [sys.executable, "-m", "common", "predict", "--live", "--run", run]
+    done = subprocess.run(command, cwd=ROOT, input="Ann: Did it arrive?\n", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(rf"({'|'.join(corpus.classes)}) [01]\.\d\d\d\n", done.stdout)
