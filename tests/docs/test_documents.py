@@ -19,7 +19,10 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "tests" / "README.md", *ROOT.glob("docs/*.md")]
 TEXTS = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in DOCUMENTS}
 SCRIPTS = [f"{folder}/{script}.py" for folder in ("IEMOCAP", "MELD") for script in ("train", "inference")]
-STEPS = ("plan", "run", "report", "compare")  # of `python -m common experiments`
+STEPS = {  # of the commands that have some
+    "experiments": ("plan", "run", "report", "compare"),
+    "features": ("meld", "iemocap", "csv", "talk"),
+}
 
 # Beginnings of the blocks of shell commands that are not run here, and why. All others are.
 INSTALLS = "installs packages; CI runs the line of the README's section on tests"
@@ -64,7 +67,7 @@ RUN = [(name, block) for name, block in BLOCKS if not block.startswith(tuple(NOT
 
 @cache
 def options(*command):
-    """The options in the help of a command, such as ("MELD/train.py",), ("verify",) or ("experiments", "run")."""
+    """The options in the help of a command, such as ("MELD/train.py",), ("verify",) or ("features", "meld")."""
     out, script = io.StringIO(), command[0] in SCRIPTS
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
         patch.setattr(sys, "path", [*sys.path])  # scripts add to it
@@ -74,22 +77,29 @@ def options(*command):
     return set(re.findall(r"--[a-z][\w-]*", out.getvalue()))
 
 
-@pytest.mark.parametrize("name", TEXTS)
-def test_every_command_and_option_exists(name):
-    """Each command in a document has the options that it is given there; other options belong to some command."""
+def check_commands(text):
+    """Each command in `text` has the options that it is given there; other options belong to some command."""
     calls = [
-        ((command, *(step for step in STEPS if command == "experiments" and rest.split()[:1] == [step])), rest)
-        for command, rest in re.findall(r"python -m common ([a-z][\w-]*)([^`\n&|)#]*)", TEXTS[name])
+        ((command, *(step for step in STEPS.get(command, ()) if rest.split()[:1] == [step])), rest)
+        for command, rest in re.findall(r"python -m common ([a-z][\w-]*)([^`\n&|)#]*)", text)
     ] + [
-        ((f"{folder or 'MELD'}/{script}",), rest)
-        for folder, script, rest in re.findall(r"(?:(IEMOCAP|MELD) && )?python (\w+\.py)([^`\n&|)#]*)", TEXTS[name])
+        ((f"{folder or beside or 'MELD'}/{script}",), rest)
+        for folder, beside, script, rest in re.findall(
+            r"(?:(IEMOCAP|MELD) && )?python (?:(IEMOCAP|MELD)/)?(\w+\.py)([^`\n&|)#]*)", text
+        )
     ]
     for command, rest in calls:
         assert command[0] in [*COMMANDS, *SCRIPTS]
         assert set(re.findall(r"--[a-z][\w-]*", rest)) <= options(*command), command
-    every = [(command,) for command in [*COMMANDS, *SCRIPTS]] + [("experiments", step) for step in STEPS]
-    named = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", TEXTS[name]))
+    every = [(command,) for command in [*COMMANDS, *SCRIPTS]]
+    every += [(command, step) for command, steps in STEPS.items() for step in steps]
+    named = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text))
     assert named <= OF_OTHER_PROGRAMS.union(*(options(*command) for command in every))
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_command_and_option_exists(name):
+    check_commands(TEXTS[name])
 
 
 @pytest.fixture(scope="module")
