@@ -54,9 +54,14 @@ def build_meld(name: str, folder: Path, features: Features) -> tuple[Corpus, lis
     return corpus, notes + events
 
 
-def _check_choices(name, features):
+def check_name(name: str) -> None:
+    """Raises InputError for the `name` of a released dataset, which would be taken for that."""
     if name in DATASETS:
         raise InputError(f"{name}: is the name of a released dataset; choose another", ["name"])
+
+
+def _check_choices(name, features):
+    check_name(name)
     if not set(features) & set(MODALITIES):
         expected = f"expected {', '.join(MODALITIES)}, or several of these; event features need text beside them"
         raise InputError(f"features: found {', '.join(features) or 'none'}; {expected}", FEATURES)

@@ -11,7 +11,7 @@ import numpy as np
 
 from common.data.corpus import Corpus
 from common.data.own import FILE as DATASET
-from common.data.own import write_own
+from common.data.own import check_name, write_own
 from common.environment import versions
 from common.errors import InputError
 from common.features.audio.is10 import LICENCE
@@ -72,6 +72,7 @@ def make_dataset(
     is done. Raises InputError where something is wrong with all of it, and where there is a dataset already; what is
     wrong with single utterances is in missing.csv.
     """
+    check_name(name)
     if (output / DATASET).exists() and not overwrite:
         raise InputError(
             f"{output / DATASET}: exists already; replace it (what is kept in {WORK}/ is used again), or choose "
@@ -80,7 +81,6 @@ def make_dataset(
         )
     everything = np.arange(len(source.table))
     work = output / WORK
-    work.mkdir(parents=True, exist_ok=True)
     extractors, notes = _wanted(source, choices.extractors(device))
     choices = _at_commits(choices, extractors)
     parts: dict[str, Sequence[Part]] = {kind: [Part(extractor, everything)] for kind, extractor in extractors.items()}
@@ -94,6 +94,7 @@ def make_dataset(
             raise InputError("--tune tunes the text encoder, and there is no text; leave it out", ["tune"])
         extractors["text"], parts["text"] = tuned_parts(source, base, tuning, output, work, say)
     utterances = {kind: source.utterances(kind) for kind in parts}
+    work.mkdir(parents=True, exist_ok=True)
     with opened(work / "features.sqlite") as store:
         problems = [
             line for kind in parts for part in parts[kind] for line in extract(part, utterances[kind], store, workers)

@@ -50,13 +50,13 @@ def source(tmp_path):
 def make(source, tmp_path, monkeypatch):
     """Makes a dataset with the extractors of the test."""
 
-    def make(folder="data", source=source, overwrite=False, said=None, **extractors):
+    def make(folder="data", source=source, overwrite=False, said=None, name="mine", **extractors):
         monkeypatch.setattr(Choices, "extractors", lambda self, device: dict(extractors))
         say = (said if said is not None else []).append
         where = tmp_path / folder
         where.mkdir(exist_ok=True)
         return make_dataset(
-            "mine", source, Choices(), None, where, device="cpu", workers=Workers(), overwrite=overwrite, say=say
+            name, source, Choices(), None, where, device="cpu", workers=Workers(), overwrite=overwrite, say=say
         )
 
     return make
@@ -155,3 +155,11 @@ def test_temporary_files_do_not_stay(make, tmp_path):
         *("corpus.npz", "missing.csv", "recipe.yaml", "work"),
     ]
     assert [path.name for path in (tmp_path / "data" / "work").iterdir()] == ["features.sqlite"]
+
+
+@pytest.mark.parametrize("name", ["MELD", "IEMOCAP"])
+def test_the_name_of_a_released_dataset_is_refused_before_any_work(make, tmp_path, name):
+    with pytest.raises(InputError, match=f"{name}: is the name of a released dataset") as caught:
+        make(name=name, text=Letters())
+    assert caught.value.change == ["name"]
+    assert list((tmp_path / "data").iterdir()) == []
