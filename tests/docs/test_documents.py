@@ -32,6 +32,7 @@ NOT_RUN = {
     "python3 -m venv .venv && . .venv/bin/activate && pip install -r requirements-dev.txt": INSTALLS,
     "ruff check . && ruff format --check .": "CI runs it",
     "python -m common obtain": "downloads; tests/release runs it on local servers",
+    "pip install -r requirements-features.txt\n": INSTALLS,
     "python -m common verify": "needs the released files; tests/release runs it on small ones",
     "(cd IEMOCAP && python train.py)": NEEDS_FILES,
     "(cd MELD && python inference.py": NEEDS_FILES,
@@ -55,7 +56,7 @@ SMALLER = {  # what makes the others quick
     "sweep-data --dialogues": "sweep-data --dataset MELD --dialogues",
     "--tables 2 3 7 --seeds 1 2 --epochs 3": "--datasets MELD --tables 7 --seeds 1 --epochs 1 --jobs 1",
 }
-OF_OTHER_PROGRAMS = {"--help", "--nworkers", "--nthreads", "--check", "--gres", "--times"}
+OF_OTHER_PROGRAMS = {"--help", "--nworkers", "--nthreads", "--check", "--gres", "--times", "--local-dir"}
 
 BLOCKS = [
     (name, block)
