@@ -90,7 +90,7 @@ def test_a_network_is_trained_on_these_dialogues_alone(tour, shared):
 
 
 def test_the_chat_gets_emotions(tour):
-    (chat,) = re.findall(r"CHAT = '''\n(.*?)'''", "\n".join(CODE), re.DOTALL)
+    (chat,) = re.findall(r'CHAT = """\n(.*?)"""', "\n".join(CODE), re.DOTALL)
     lines = [tuple(line.split(": ", 1)) for line in chat.splitlines()]
     table = pd.read_csv(tour.folder / "data" / "chat_emotions.csv")
     assert list(zip(table.speaker, table.sentence, strict=True)) == lines
