@@ -24,7 +24,7 @@ TOUR = ROOT / "docs" / "tour.ipynb"
 BOOK = nbformat.read(TOUR, as_version=4)
 CODE = [cell.source for cell in BOOK.cells if cell.cell_type == "code"]
 DIALOGUES = 8
-SMALLER = {"DIALOGUES = None": f"DIALOGUES = {DIALOGUES}", "EPOCHS = 20": "EPOCHS = 1"}
+SMALLER = {"DIALOGUES = None": f"DIALOGUES = {DIALOGUES}", "--epochs 12": "--epochs 1"}
 
 
 def run(cells, folder, environment, home, **options):
@@ -92,13 +92,13 @@ def test_a_network_is_trained_on_these_dialogues_alone(tour, shared):
 def test_the_chat_gets_emotions(tour):
     (chat,) = re.findall(r'CHAT = """\n(.*?)"""', "\n".join(CODE), re.DOTALL)
     lines = [tuple(line.split(": ", 1)) for line in chat.splitlines()]
-    table = pd.read_csv(tour.folder / "data" / "chat_emotions.csv")
+    table = pd.read_csv(tour.folder / "data" / "chat.csv")
     assert list(zip(table.speaker, table.sentence, strict=True)) == lines
     assert 10 <= len(lines) <= 20
     probability = table.filter(regex="^probability_")
     assert probability.shape[1] == 7
     assert np.allclose(probability.sum(axis=1), 1)
-    shown = printed(cell_with(tour, "--output data/chat_emotions.csv"))
+    shown = printed(cell_with(tour, "common predict"))
     for (speaker, sentence), emotion in zip(lines, table.emotion, strict=True):
         assert re.search(rf"{speaker} +{re.escape(sentence[:20])}.* +{emotion} ", shown)
 
