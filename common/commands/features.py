@@ -6,6 +6,7 @@ touches. What an utterance lacks stands in DIR/missing.csv, how all was made in 
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,9 @@ from common.errors import InputError
 if TYPE_CHECKING:
     from common.features.choices import Choices
     from common.features.sources.source import Source
+    from common.features.text.tuned import Tuning
 
+TUNE = {"tune_epochs": "epochs", "tune_rate": "learning_rate", "tune_batch": "batch_size", "tune_seed": "seed"}
 OPENSMILE = "openSMILE's licence is for research that is not commercial"
 
 
@@ -91,17 +94,17 @@ def _add_tuning(parser):
         metavar="K",
         help="tune K times more, each without a part of train, whose features it then makes (default: 0)",
     )
-    group.add_argument("--tune-epochs", type=int, default=10, metavar="N", help="at most (default: 10)")
-    group.add_argument("--tune-rate", type=float, default=1e-5, metavar="X", help="learning rate (default: 1e-5)")
-    group.add_argument("--tune-batch", type=int, default=32, metavar="N", help="utterances (default: 32)")
-    group.add_argument("--tune-seed", type=int, default=1, metavar="SEED", help="(default: 1)")
+    add = partial(group.add_argument, default=argparse.SUPPRESS)
+    add("--tune-epochs", type=int, metavar="N", help="at most (default: 10)")
+    add("--tune-rate", type=float, metavar="X", help="learning rate (default: 1e-5)")
+    add("--tune-batch", type=int, metavar="N", help="utterances (default: 32)")
+    add("--tune-seed", type=int, metavar="SEED", help="(default: 1)")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Make the dataset and say what it holds."""
     check_workers(arguments)
-    if arguments.folds and not arguments.tune:
-        raise InputError("--folds goes with --tune: only a tuned encoder has seen labels; give both, or neither")
+    _check_tuning(arguments)
     from common.files import folder_for, locked
 
     output = arguments.output.resolve()
@@ -121,22 +124,12 @@ def _make(arguments, output):
     from common.environment import choose_device
     from common.features.extract import Workers
     from common.features.make import make_dataset
-    from common.features.text.tune import TuneSettings
-    from common.features.text.tuned import Tuning
     from common.workers.spread import default_jobs
 
+    tuning = _tuning(arguments)
     source = read_source(arguments)
     say("\n".join([f"{source.name}: {len(source.table):,} utterances", *source.notes]))
     choices = choices_from(arguments)
-    tuning = None
-    if arguments.tune:
-        settings = TuneSettings(
-            epochs=arguments.tune_epochs,
-            learning_rate=arguments.tune_rate,
-            batch_size=arguments.tune_batch,
-            seed=arguments.tune_seed,
-        )
-        tuning = Tuning(settings, arguments.folds)
     name = arguments.name or output.name
     device = choose_device(arguments.device)
     jobs = arguments.jobs or default_jobs(arguments.device, 1, GIB)
@@ -161,6 +154,26 @@ def _make(arguments, output):
             f"{len(made.problems)} utterances could not be done and have zeros; the same command with --overwrite tries"
             f" again; the first: {made.problems[0]}"
         )
+
+
+def _check_tuning(arguments):
+    """Raises InputError for options of a tuning that is not asked for."""
+    given = [f"--{name.replace('_', '-')}" for name in TUNE if name in arguments]
+    if arguments.folds and not arguments.tune:
+        raise InputError("--folds goes with --tune: only a tuned encoder has seen labels; give both, or neither")
+    if given and not arguments.tune:
+        raise InputError(f"{given[0]} goes with --tune, and does nothing without; give both, or neither")
+
+
+def _tuning(arguments) -> "Tuning | None":
+    """How the text encoder is to be tuned, or None."""
+    from common.features.text.tune import TuneSettings
+    from common.features.text.tuned import Tuning
+
+    if not arguments.tune:
+        return None
+    given = {name: getattr(arguments, option) for option, name in TUNE.items() if option in arguments}
+    return Tuning(TuneSettings(**given), arguments.folds)
 
 
 GIB = 3  # of memory that a process may come to take with a large encoder

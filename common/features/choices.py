@@ -44,9 +44,11 @@ class Choices:
             found["text"] = FirstToken(resolve(self.text_model, self.text_revision), self.text_layer, device)
         if self.text_model != NONE and self.event_model != NONE:
             from common.features.models import resolve
-            from common.features.text.semantic import SentenceVector
+            from common.features.text.semantic import SentenceVector, check_kind
 
-            found["event"] = SentenceVector(resolve(self.event_model, self.event_revision), device)
+            model = resolve(self.event_model, self.event_revision)
+            check_kind(model)  # now, rather than when the text is done
+            found["event"] = SentenceVector(model, device)
         if self.audio_model == "is10":
             from common.features.audio.is10 import IS10
 

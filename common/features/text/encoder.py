@@ -139,7 +139,7 @@ class FirstToken(Extractor):
             raise InputError(
                 f"layer {self.layer}: {self.model.name} has {encoder.layers} layers; expected one of "
                 f"{', '.join(map(str, LAYERS[: encoder.layers]))}",
-                ["layer"],
+                ["text_layer"],
             )
         features = np.empty((len(sentences), encoder.width), np.float32)
         for batch, states in encoder.states(encoder.tokens(sentences), self.layer):

@@ -49,17 +49,23 @@ class SentenceVector(Extractor):
         return [reason or next(vectors).astype(np.float32) for reason in reasons]
 
 
+def check_kind(model: Model) -> None:
+    """Raises InputError where the model is none of sentence-transformers, without loading it."""
+    if file_of(model, "modules.json") is None:
+        raise InputError(
+            f"{model.name}: no modules.json; expected a model of sentence-transformers, which says how tokens become "
+            "the vector of a sentence",
+            ["event_model"],
+        )
+
+
 @lru_cache(maxsize=1)
 def loaded(model: Model, device: str):
     """The SentenceTransformer of `model` in float32, which the process keeps until it asks for another.
 
     Raises InputError where the model is none of sentence-transformers, or cannot be loaded.
     """
-    if file_of(model, "modules.json") is None:
-        raise InputError(
-            f"{model.name}: no modules.json; expected a model of sentence-transformers, which says how tokens become "
-            "the vector of a sentence"
-        )
+    check_kind(model)
     kind = package("sentence_transformers").SentenceTransformer
     try:
         with quiet():

@@ -53,7 +53,8 @@ class TuneSettings:
             ("dropout", 0 <= self.dropout < 1, "from 0, less than 1"),
         ):
             if not good:
-                raise InputError(f"tuning: {name} is {getattr(self, name)}; expected {expected}", [name])
+                option = {"learning_rate": "tune_rate", "batch_size": "tune_batch"}.get(name, f"tune_{name}")
+                raise InputError(f"tuning: {name} is {getattr(self, name)}; expected {expected}", [option])
 
 
 def tune(
@@ -80,7 +81,7 @@ def tune(
     train, valid = (classifier.usable(rows, sentences, labels) for rows in (train, valid))
     for name, rows in (("training", train), ("validation", valid)):
         if not len(rows):
-            raise InputError(f"tuning: no labelled utterance in the {name} split; expected at least one")
+            raise InputError(f"tuning: no labelled utterance in the {name} split; expected at least one", ["tune"])
     record = {
         "base": model.identity(),
         "settings": dataclasses.asdict(settings),
@@ -193,6 +194,6 @@ class _Tuning:
             raise InputError(
                 f"tuning: outputs are not finite after epoch {epoch + 1}, at learning rate "
                 f"{self.settings.learning_rate}; give a smaller one",
-                ["learning_rate"],
+                ["tune_rate"],
             )
         return classifier.weighted_f1(self._expected, found.argmax(1), self.head.out_features)

@@ -15,7 +15,7 @@ from common.features.extract import Part
 from common.features.models import resolve
 from common.features.sources.source import Source
 from common.features.text.classifier import evaluate_encoder, usable
-from common.features.text.encoder import FirstToken, without_text
+from common.features.text.encoder import SAMPLE, FirstToken, loaded, without_text
 from common.features.text.folds import Utterances, agreements, encoders
 from common.features.text.tune import TuneSettings
 
@@ -40,6 +40,8 @@ def tuned_parts(
     validation and test, and how alike those of folds are to it. Raises InputError where there are too few dialogues or
     labels.
     """
+    base.of_sentences([SAMPLE])  # what is wrong with model or layer is said before hours of tuning
+    loaded.cache_clear()
     table = source.table
     labels = pd.Index(source.classes).get_indexer(table.label).astype(np.int64)
     utterances = Utterances(
