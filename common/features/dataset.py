@@ -37,8 +37,7 @@ def fill(
     arrays: dict[str, np.ndarray] = {}
     missing: list[Missing] = []
     for kind, width in widths.items():
-        shape = (len(utterances[kind]), width)
-        array = np.lib.format.open_memmap(folder / f"{kind}.npy", mode="w+", dtype=np.float32, shape=shape)
+        array = _zeros(folder / f"{kind}.f4", (len(utterances[kind]), width))
         for part in parts.get(kind, ()):
             for row, found in _found(part, utterances[kind], store):
                 if isinstance(found, np.ndarray):
@@ -50,6 +49,14 @@ def fill(
                     missing.append(Missing(at.dialogue, at.number, kind, found or NOT_DONE))
         arrays[kind] = array
     return arrays, missing
+
+
+def _zeros(path, shape):
+    """An array in the file `path`, written out: where the disk is full, a file with holes would end the process."""
+    with open(path, "wb") as file:
+        for _ in range(shape[0]):
+            file.write(bytes(4 * shape[1]))
+    return np.memmap(path, np.float32, "r+", shape=shape)
 
 
 def widths_of(

@@ -15,7 +15,7 @@ import torch
 
 from common.errors import InputError, brief, is_want_of_memory
 from common.features.packages import package
-from common.files import sha256
+from common.files import HEAD, mistaken_for, sha256
 
 HELD = (
     ".json",
@@ -24,6 +24,7 @@ HELD = (
     ".txt",
     ".model",
 )  # weights for torch, settings, vocabularies
+POINTER = b"version https://git-lfs"
 UNUSED = ("pooler.", "masked_spec_embed")  # weights that features do not depend on: heads, and noise of training
 _DOWNLOAD = "download it where there is a connection, and give the folder"
 
@@ -169,8 +170,16 @@ def _folder(name, folder):
     digest = hashlib.sha256()
     for path in sorted(files):
         if path.suffix != ".bin" or path.parent not in safe:
+            _refuse_pointer(path)
             digest.update(f"{path.relative_to(folder).as_posix()}\0{sha256(path)}\n".encode())
     return Model(name, str(folder), None, digest.hexdigest())
+
+
+def _refuse_pointer(path):
+    with open(path, "rb") as file:
+        head = file.read(HEAD)
+    if head.startswith(POINTER):
+        raise InputError(f"{path}: found {mistaken_for(head)}; expected a file of the model")
 
 
 def _commit(name, revision):

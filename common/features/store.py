@@ -52,6 +52,8 @@ class Store:
             }
             for name in names:
                 result = found.get(name)
+                if isinstance(result, bytes) and (len(result) % 4 or not result):
+                    raise InputError(f"{self._path}: damaged; remove it; its features are made anew")
                 yield np.frombuffer(result, "<f4") if isinstance(result, bytes) else result
 
     def _rows(self, question, extractor, utterances):

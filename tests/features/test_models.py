@@ -189,3 +189,8 @@ def test_offline(monkeypatch, tmp_path, capfd):
     monkeypatch.setattr(sys.modules["huggingface_hub.constants"], "HF_HUB_CACHE", str(tmp_path))
     says("no such folder; as a model of the hub: it is not in the cache of the hub, and the setting", "owner/name")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_pointer_of_git_lfs_in_place_of_weights_is_named(copied):
+    (copied / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n")
+    says("model.safetensors: found a Git LFS pointer, which only names the file (`git lfs pull` gets it)", copied)

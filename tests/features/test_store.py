@@ -55,3 +55,12 @@ def test_a_table_of_other_columns_is_named(tmp_path):
         connection.execute("CREATE TABLE features (other TEXT)")
     with pytest.raises(InputError, match="no such column"), opened(tmp_path / "s") as store:
         store.known("x", ["a"])
+
+
+@pytest.mark.parametrize("numbers", [b"", b"\0" * 6])
+def test_numbers_that_are_cut_are_named(tmp_path, numbers):
+    with opened(tmp_path / "s") as store:
+        store.put("x", [("a", NUMBERS)])
+        store._connection.execute("UPDATE features SET numbers = ?", [numbers])
+        with pytest.raises(InputError, match="s: damaged; remove it"):
+            list(store.get("x", ["a"]))

@@ -96,6 +96,11 @@ def without_text(sentence: str) -> str:
     return "no text" if all(kind[0] in "CZ" for kind in kinds) else ""  # controls and spaces
 
 
+def finite(features: np.ndarray) -> np.ndarray | str:
+    """`features`, or the reason why they are of no use, as those of damaged weights."""
+    return features if np.isfinite(features).all() else "the model gave numbers that are not finite"
+
+
 @dataclass(frozen=True)
 class FirstToken(Extractor):
     """The first token's state of `model` after `layer`, one of LAYERS; -1 is the last.
@@ -130,7 +135,7 @@ class FirstToken(Extractor):
         reasons = [without_text(utterance.sentence) for utterance in utterances]
         rows = [row for row, reason in enumerate(reasons) if not reason]
         states = iter(self.of_sentences([utterances[row].sentence for row in rows]) if rows else ())
-        return [reason or next(states) for reason in reasons]
+        return [reason or finite(next(states)) for reason in reasons]
 
     def of_sentences(self, sentences: Sequence[str]) -> np.ndarray:
         """The features of `sentences`, float32 (U, width). Raises InputError where the encoder has no such layer."""

@@ -12,7 +12,7 @@ from common.errors import InputError, is_want_of_memory
 from common.features.extractor import Extractor, Plain, Utterance
 from common.features.models import Model, brief_reason, file_of, quiet
 from common.features.packages import package
-from common.features.text.encoder import autocast, precision, without_text
+from common.features.text.encoder import autocast, finite, precision, without_text
 
 DEFAULT = "sentence-transformers/all-roberta-large-v1"
 
@@ -46,7 +46,7 @@ class SentenceVector(Extractor):
         if sentences:
             with autocast(self.device):
                 vectors = iter(loaded(self.model, self.device).encode(sentences, show_progress_bar=False))
-        return [reason or next(vectors).astype(np.float32) for reason in reasons]
+        return [reason or finite(next(vectors).astype(np.float32)) for reason in reasons]
 
 
 def check_kind(model: Model) -> None:

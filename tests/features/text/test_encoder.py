@@ -128,3 +128,13 @@ def test_through_an_alignment(minilm, sentences, own, tmp_path):
     extractor = FirstToken(resolve(minilm), alignment=str(tmp_path / "alignment.safetensors"), alignment_key=key)
     expected = np.roll(own[:, -1] - 1, 1, axis=1) + 2
     np.testing.assert_allclose(np.stack(extractor(spoken(*sentences))), expected, rtol=0, atol=1e-5)
+
+
+def test_weights_that_are_damaged_give_a_reason(tmp_path):
+    (tmp_path / "model").mkdir()
+    folder = small_roberta(tmp_path / "model")
+    network = transformers.AutoModel.from_pretrained(folder)
+    torch.nn.init.constant_(network.encoder.layer[1].output.dense.weight, float("nan"))
+    network.save_pretrained(folder)
+    assert FirstToken(resolve(folder))(spoken("here", "")) == ["the model gave numbers that are not finite", "no text"]
+    assert isinstance(FirstToken(resolve(folder), -2)(spoken("here"))[0], np.ndarray)
