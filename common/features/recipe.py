@@ -1,5 +1,6 @@
 """recipe.yaml: how the features of a dataset were made, so that those of other conversations can be made alike."""
 
+import os
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,10 +42,14 @@ class Recipe:
         is one. Raises InputError where a model cannot be had, or is not the one that the dataset was made with.
         """
         wanted = {kind for kind in kinds if kind in self.widths}
+        choices = self._choices(wanted)
         try:
-            found, notes = self._choices(wanted).extractors(device), []
+            found, notes = choices.extractors(device), []
         except InputError as error:
-            raise InputError(f"{self.folder / FILE}: {error}") from None
+            paths = [str(value) for value in choices.plain().values() if os.path.isabs(str(value))]
+            gone = any(not os.path.exists(path) for path in paths)
+            mend = "; put it, or a link to it, where it was, as the recipe has to stay as it is" if gone else ""
+            raise InputError(f"{self.folder / FILE}: {error}{mend}") from None
         found = {kind: extractor for kind, extractor in found.items() if kind in wanted}
         for kind, extractor in found.items():
             for name, value in extractor.identity().items():

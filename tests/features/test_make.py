@@ -11,7 +11,7 @@ from common.errors import InputError
 from common.features.choices import Choices
 from common.features.extract import Workers
 from common.features.make import make_dataset
-from common.features.recipe import read_recipe
+from common.features.recipe import Recipe, read_recipe
 from common.features.sources.arrange import arranged
 from common.features.sources.source import Missing, Source
 from tests.features.light import Letters
@@ -163,3 +163,10 @@ def test_the_name_of_a_released_dataset_is_refused_before_any_work(make, tmp_pat
         make(name=name, text=Letters())
     assert caught.value.change == ["name"]
     assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_where_the_folder_of_a_model_has_gone_a_link_is_proposed(tmp_path):
+    choices = Choices(text_model=str(tmp_path / "gone"), event_model="none")
+    recipe = Recipe(tmp_path, choices, {"text": {}}, {"text": 3}, False, None)
+    with pytest.raises(InputError, match=r"recipe.yaml: .*gone: no such folder; .*; put it, or a link to it, where it"):
+        recipe.extractors("cpu")
