@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common.commands.options import add_worker_options, check_workers
+from common.commands.options import add_worker_options, check_workers, workers_of
 from common.commands.parser import OneLineParser, say
 from common.errors import InputError
 
@@ -122,9 +122,7 @@ def run(arguments: argparse.Namespace) -> None:
 def _make(arguments, output):
     from common.commands.build import counts
     from common.environment import choose_device
-    from common.features.extract import Workers
     from common.features.make import make_dataset
-    from common.workers.spread import default_jobs
 
     tuning = _tuning(arguments)
     source = read_source(arguments)
@@ -132,7 +130,6 @@ def _make(arguments, output):
     choices = choices_from(arguments)
     name = arguments.name or output.name
     device = choose_device(arguments.device)
-    jobs = arguments.jobs or default_jobs(arguments.device, 1, GIB)
     made = make_dataset(
         name,
         source,
@@ -140,7 +137,7 @@ def _make(arguments, output):
         tuning,
         output,
         device=str(device),
-        workers=Workers(arguments.backend, jobs, 1, arguments.scheduler),
+        workers=workers_of(arguments),
         overwrite=arguments.overwrite,
         say=say,
     )
@@ -174,9 +171,6 @@ def _tuning(arguments) -> "Tuning | None":
         return None
     given = {name: getattr(arguments, option) for option, name in TUNE.items() if option in arguments}
     return Tuning(TuneSettings(**given), arguments.folds)
-
-
-GIB = 3  # of memory that a process may come to take with a large encoder
 
 
 def read_source(arguments: argparse.Namespace) -> "Source":

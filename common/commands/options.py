@@ -3,11 +3,14 @@
 import argparse
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common.commands.parser import option_name
 from common.errors import InputError
 from common.settings import DEFAULT_DATA, PARTS, NetworkSettings, words
+
+if TYPE_CHECKING:
+    from common.features.extract import Workers
 
 BACKENDS = ("processes", "dask")
 
@@ -56,6 +59,15 @@ def check_workers(arguments: argparse.Namespace) -> None:
         raise InputError(f"--jobs: found {arguments.jobs}; expected a whole number from 1")
     if "backend" in arguments and (arguments.backend == "dask") != (arguments.scheduler is not None):
         raise InputError("--backend dask and --scheduler ADDRESS go together; give both or neither")
+
+
+def workers_of(arguments: argparse.Namespace) -> "Workers":
+    """Where features are made, as the options of workers say."""
+    from common.features.extract import GIB, Workers
+    from common.workers.spread import default_jobs
+
+    jobs = arguments.jobs or default_jobs(arguments.device, 1, GIB)
+    return Workers(arguments.backend or BACKENDS[0], jobs, 1, arguments.scheduler)
 
 
 def add_checkpoint_options(parser: argparse.ArgumentParser, nargs: str | None, help: str) -> None:

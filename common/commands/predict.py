@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common.commands.options import add_worker_options, check_workers, short_path
+from common.commands.options import add_worker_options, check_workers, short_path, workers_of
 from common.commands.parser import say
 from common.errors import InputError
 
@@ -27,7 +27,6 @@ RECORDINGS = (
     *(".wav", ".mp3", ".flac", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".wma", ".aif", ".aiff"),
     *(".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp"),
 )
-GIB = 3  # of memory that a process may come to take with a large encoder
 MOST = 20  # utterances that are listed by name
 
 
@@ -156,12 +155,8 @@ def _source(talk: Path, table: Path | None) -> "Source":
 def _workers(arguments) -> "Workers":
     """In this process, unless the command line asks for others."""
     from common.features.extract import Workers
-    from common.workers.spread import default_jobs
 
-    if arguments.backend is None and arguments.jobs is None:
-        return Workers()
-    jobs = arguments.jobs or default_jobs(arguments.device, 1, GIB)
-    return Workers(arguments.backend or "processes", jobs, 1, arguments.scheduler)
+    return Workers() if arguments.backend is None and arguments.jobs is None else workers_of(arguments)
 
 
 def _show(prediction: "Prediction", output: Path | None) -> None:

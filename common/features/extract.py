@@ -12,6 +12,8 @@ from common.features.store import Store
 from common.progress import Progress
 from common.workers.spread import crew, was_killed
 
+GIB = 3  # of memory that a process may come to take with a large encoder
+
 
 @dataclass(frozen=True)
 class Part:

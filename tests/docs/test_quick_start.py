@@ -14,7 +14,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 INSTALL = "pip install -r requirements-features.txt\n"
 FEATURES = "python -m common features meld "
 DIALOGUES = 8
-SMALLER = {"--epochs 12": "--epochs 1 --seeds 0"}
+SMALLER = {"--epochs 10": "--epochs 1 --seeds 0"}
 
 
 def shell(commands, folder, environment):

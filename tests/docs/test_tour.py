@@ -24,7 +24,7 @@ TOUR = ROOT / "docs" / "tour.ipynb"
 BOOK = nbformat.read(TOUR, as_version=4)
 CODE = [cell.source for cell in BOOK.cells if cell.cell_type == "code"]
 DIALOGUES = 8
-SMALLER = {"DIALOGUES = None": f"DIALOGUES = {DIALOGUES}", "--epochs 12": "--epochs 1"}
+SMALLER = {"DIALOGUES = None": f"DIALOGUES = {DIALOGUES}", "--epochs 10": "--epochs 1"}
 
 
 def run(cells, folder, environment, home, **options):
