@@ -4,6 +4,7 @@ import importlib.util
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -115,12 +116,19 @@ def _on_dask(task, calls, client):
     from distributed import as_completed
 
     futures = {client.submit(task, *call, pure=False): i for i, call in enumerate(calls)}
-    for future in as_completed(list(futures)):
-        error = future.exception()
-        if isinstance(error, ModuleNotFoundError):
-            raise InputError(f"workers do not find {error.name}; start them with PYTHONPATH set to this repository")
-        yield Ended(futures[future], error=error) if error else Ended(futures[future], future.result())
-        future.release()
+    try:
+        for future in as_completed(list(futures)):
+            error = future.exception()
+            if isinstance(error, ModuleNotFoundError):
+                raise InputError(f"workers do not find {error.name}; start them with PYTHONPATH set to this repository")
+            yield Ended(futures[future], error=error) if error else Ended(futures[future], future.result())
+            future.release()
+    except CancelledError:
+        raise InputError(
+            f"{client.scheduler.address}: the connection to the Dask scheduler was lost; start it again, and run the "
+            "same command, which goes on with what is left",
+            ["scheduler"],
+        ) from None
 
 
 @contextmanager
