@@ -108,7 +108,8 @@ def read_recipe(folder: Path, sources: dict[str, str]) -> Recipe:
         )
     if sources.get(FILE) not in (None, sha256(path)):
         raise InputError(
-            f"{path}: not the recipe that the network's data were made by; make them as they were then (features --overwrite), or train on these"
+            f"{path}: not the recipe that the network's data were made by; make them with the options of then "
+            "(features --overwrite), or train on these"
         )
     content = read_yaml(path)
     damaged = InputError(f"{path}: no recipe of this version of the project; restore it, or make the features again")
