@@ -33,6 +33,7 @@ NOT_RUN = {
     "ruff check . && ruff format --check .": "CI runs it",
     "python -m common obtain": "downloads; tests/release runs it on local servers",
     "pip install -r requirements-features.txt\n": INSTALLS,
+    "pip install -r requirements-opensmile.txt\n": INSTALLS,
     "pip install -r requirements-features.txt\npython": "downloads; tests/docs/test_quick_start.py runs it",
     "python -m common verify": "needs the released files; tests/release runs it on small ones",
     "(cd IEMOCAP && python train.py)": NEEDS_FILES,
@@ -57,7 +58,7 @@ SMALLER = {  # what makes the others quick
     "sweep-data --dialogues": "sweep-data --dataset MELD --dialogues",
     "--tables 2 3 7 --seeds 1 2 --epochs 3": "--datasets MELD --tables 7 --seeds 1 --epochs 1 --jobs 1",
 }
-OF_OTHER_PROGRAMS = {"--help", "--nworkers", "--nthreads", "--check", "--gres", "--times", "--local-dir"}
+OF_OTHER_PROGRAMS = {"--help", "--nworkers", "--nthreads", "--check", "--gres", "--times", "--local-dir", "--encoder"}
 
 BLOCKS = [
     (name, block)
