@@ -1,6 +1,7 @@
 """The optional packages: what a command says where one is missing."""
 
 import importlib
+import os
 from types import ModuleType
 
 from common.errors import InputError
@@ -11,6 +12,7 @@ OPENSMILE = "pip install -r requirements-opensmile.txt (for non-commercial resea
 
 def package(name: str, install: str = FEATURES) -> ModuleType:
     """The module `name`. Raises InputError, with the line that installs it, where it is missing."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # for what loads models from the hub
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

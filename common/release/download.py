@@ -85,10 +85,11 @@ def from_url(url: str, path: Path, server: str) -> tuple[Path, str]:
 
 def _hub():
     # Without Xet, files come over plain HTTP: through mirrors too, and with nothing left in the user's cache.
-    for name in ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_XET"):
-        os.environ.setdefault(name, "1")
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, constants
 
+    for name in ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_XET"):
+        if os.environ.get(name, "1") == "1":  # by itself it counts only for who imports the library first
+            setattr(constants, name, True)
     return HfApi(token=False)
 
 
