@@ -79,9 +79,9 @@ class Choices:
 
 def choices_of(content: object, where: object) -> Choices:
     """The Choices that a recipe holds. Raises InputError, naming `where`, for anything else."""
-    kinds = {f.name: (str, int, float, type(None)) for f in fields(Choices)}
+    names = {f.name for f in fields(Choices)}
     if not isinstance(content, dict) or any(
-        name not in kinds or not isinstance(value, kinds[name]) for name, value in content.items()
+        name not in names or not isinstance(value, str | int | float | None) for name, value in content.items()
     ):
         raise InputError(f"{where}: no choices of models that are known here; restore it, or make the features again")
     return Choices(**content)

@@ -114,7 +114,8 @@ def make_dataset(
                 say("Note: no split train, so audio features are not standardised.")
         with tempfile.TemporaryDirectory(dir=work) as temporary:
             features, missing = fill(parts, utterances, store, Path(temporary), widths, scaling)
-            missing = [*source.missing, *(m for m in missing if m[:3] not in {k[:3] for k in source.missing})]
+            known = {m[:3] for m in source.missing}
+            missing = [*source.missing, *(m for m in missing if m[:3] not in known)]
             write_missing(output, missing)
             scaled = sha256(output / SCALING) if scaling else None
             content = _content(source, choices, tuning, extractors, widths, scaled)

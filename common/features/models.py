@@ -6,7 +6,7 @@ import pickle
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,16 @@ def load_tokenizer(model: Model) -> Any:
     if len(set(tokenizer("What is it?", add_special_tokens=False)["input_ids"])) < 2:
         raise InputError(f"{model.name}: its tokenizer knows no words; expected tokenizer.json or the vocabulary files")
     return tokenizer
+
+
+def precision(device: str) -> str:
+    """In which numbers an encoder computes: bfloat16 products on a GPU (autocast), float32 on a CPU."""
+    return "bfloat16" if torch.device(device).type == "cuda" else "float32"
+
+
+def autocast(device: str) -> AbstractContextManager:
+    """Where an encoder computes with that precision."""
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision(device) == "bfloat16")
 
 
 @contextmanager

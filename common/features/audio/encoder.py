@@ -12,7 +12,7 @@ from common.errors import InputError, is_want_of_memory
 from common.features.audio.heard import SoundExtractor, sound_identity
 from common.features.audio.sound import RATE, Unheard
 from common.features.extractor import Plain
-from common.features.models import Model, brief_reason, file_of, load, quiet
+from common.features.models import Model, autocast, brief_reason, file_of, load, precision, quiet
 from common.features.packages import package
 
 EXPECTED = "expected an encoder of speech such as wav2vec2, HuBERT, WavLM or Whisper"
@@ -44,7 +44,7 @@ class SpeechEncoder(SoundExtractor):
             "extractor": "mean of last hidden states",
             **self.model.identity(),
             "preprocessing": before.how,
-            "precision": "bfloat16" if self._halved() else "float32",
+            "precision": precision(self.device),
             "transformers": metadata.version("transformers"),
             **sound_identity(before.extractor.sampling_rate),
         }
@@ -72,17 +72,12 @@ class SpeechEncoder(SoundExtractor):
         given = values[network.main_input_name].to(self.device)
         if not _takes_windows(extractor) and network._get_feat_extract_output_lengths(given.shape[-1]) < 1:
             raise Unheard(f"too short for the model ({len(samples) / extractor.sampling_rate:.3f} s)")
-        kind = torch.device(self.device).type
-        with torch.inference_mode(), torch.autocast(kind, torch.bfloat16, enabled=self._halved()):
+        with torch.inference_mode(), autocast(self.device):
             states = network(given).last_hidden_state[0].float().cpu()
         if _takes_windows(extractor):
             heard = int(values["attention_mask"].sum())  # of the spectrogram's frames, of which a state takes a few
             states = states[: -(-heard * len(states) // given.shape[-1])]
         return states
-
-    def _halved(self):
-        """Whether products are of bfloat16 numbers: on a GPU."""
-        return torch.device(self.device).type == "cuda"
 
 
 @lru_cache(maxsize=1)

@@ -3,7 +3,6 @@
 import inspect
 import unicodedata
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
@@ -14,7 +13,7 @@ import torch
 
 from common.errors import InputError
 from common.features.extractor import Extractor, Plain, Utterance
-from common.features.models import Model, load, load_tokenizer
+from common.features.models import Model, autocast, load, load_tokenizer, precision
 from common.features.text.alignment import Alignment
 from common.features.text.tokens import Tokens
 
@@ -76,16 +75,6 @@ class Encoder:
 def loaded(model: Model, device: str) -> Encoder:
     """The encoder of `model`, which the process keeps until it asks for another."""
     return Encoder(model, device)
-
-
-def precision(device: str) -> str:
-    """In which numbers an encoder computes: bfloat16 products on a GPU (autocast), float32 on a CPU."""
-    return "bfloat16" if torch.device(device).type == "cuda" else "float32"
-
-
-def autocast(device: str) -> AbstractContextManager:
-    """Where an encoder computes with that precision."""
-    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision(device) == "bfloat16")
 
 
 def without_text(sentence: str) -> str:

@@ -10,9 +10,9 @@ import numpy as np
 
 from common.errors import InputError, is_want_of_memory
 from common.features.extractor import Extractor, Plain, Utterance
-from common.features.models import Model, brief_reason, file_of, quiet
+from common.features.models import Model, autocast, brief_reason, file_of, precision, quiet
 from common.features.packages import package
-from common.features.text.encoder import autocast, finite, precision, without_text
+from common.features.text.encoder import finite, without_text
 
 DEFAULT = "sentence-transformers/all-roberta-large-v1"
 

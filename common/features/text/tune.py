@@ -19,9 +19,9 @@ import yaml
 from torch.nn import functional
 
 from common.errors import InputError
-from common.features.models import Model
+from common.features.models import Model, precision
 from common.features.text import classifier, tuning_files
-from common.features.text.encoder import Encoder, precision
+from common.features.text.encoder import Encoder
 from common.files import atomic, locked
 from common.progress import Progress
 
