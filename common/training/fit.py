@@ -12,6 +12,7 @@ from common.errors import InputError
 from common.evaluation.metrics import confusion_scores
 from common.network.ecerc import ECERC
 from common.settings import TrainingSettings
+from common.training.adam import Adam
 from common.training.graphs import captured
 from common.training.loss import focal_loss
 
@@ -42,13 +43,9 @@ class Selection:
         return better
 
 
-def adam(network: ECERC, settings: TrainingSettings) -> torch.optim.Adam:
+def adam(network: ECERC, settings: TrainingSettings) -> Adam:
     """The optimiser of the release: Adam with an L2 penalty, for all parameters, in one pass over them."""
-    parameters = list(network.parameters())
-    on_gpu = parameters[0].device.type == "cuda"
-    return torch.optim.Adam(
-        parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True, capturable=on_gpu
-    )
+    return Adam(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
 
 
 class Tally:

@@ -1,6 +1,9 @@
 """Our Adam beside PyTorch's fused one, to the last digit."""
 
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +11,7 @@ import torch
 from common.errors import InputError
 from common.training.adam import Adam
 
+ROOT = Path(__file__).resolve().parents[2]
 SHAPES = ((300, 7), (128,), (1,), (5, 1))
 HOW = {"lr": 1e-2, "weight_decay": 2e-4}
 THEIRS = partial(torch.optim.Adam, fused=True, **HOW)
@@ -103,3 +107,20 @@ def test_what_a_graph_replays_lies_beside_the_parameter():
     optimizer.load_state_dict(optimizer.state_dict())
     after = [tensor for state in optimizer.state.values() for tensor in state.values()]
     assert all(a is b for a, b in zip(before, after, strict=True))
+
+
+def test_training_does_without_the_compiler(tmp_path):
+    """What takes a second to import, and is of no use in training, is not imported; figures come later."""
+    code = """
+import sys, torch
+from common.settings import TrainingSettings
+from common.training.run import train_run
+from tests.small import small_corpus
+settings = TrainingSettings(epochs=1, hidden_width=8, heads=2, head_width=4, seeds=(1,))
+train_run(small_corpus(sizes=(3, 2, 2)), settings, torch.device("cpu"), sys.argv[1], progress=False)
+print(*sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "run"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    heavy = {"torch._dynamo", "torch._inductor", "sympy", "scipy", "sklearn", "matplotlib", "transformers", "joblib"}
+    assert not heavy & set(done.stdout.split())
