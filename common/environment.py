@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Iterable
+from functools import cache
 from importlib import metadata
 
 import torch
@@ -14,6 +15,7 @@ import torch
 from common.errors import InputError
 
 PACKAGES = ("torch", "numpy", "scikit-learn", "pandas", "tqdm", "PyYAML", "matplotlib", "scipy", "joblib")
+MATRIX_LIBRARY = "ECERC_MATRIX_LIBRARY"
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -42,9 +44,33 @@ def device_name(device: torch.device) -> str:
     return f"{device}: {_processor()}, {torch.get_num_threads()} threads"
 
 
+def products_by(device: torch.device) -> str:
+    """What multiplies float32 matrices on `device`, in words."""
+    if device.type != "cpu":
+        return {"cuda": "cuBLAS"}.get(device.type, "PyTorch")
+    own = "MKL" if torch.backends.mkl.is_available() else "its own default"
+    return "oneDNN" if matrix_library() == "onednn" else f"PyTorch ({own})"
+
+
 def allow_tf32(precision: str) -> None:
     """Let float32 matrix products use TF32 on NVIDIA GPUs where `precision` is "tf32", and only there."""
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+
+
+@cache
+def matrix_library() -> str:
+    """What multiplies float32 matrices on this CPU: "onednn", or "pytorch" for PyTorch's own choice, such as MKL.
+
+    oneDNN is the faster one on AMD processors with AVX-512, whose wide units MKL leaves idle, and the slower one on
+    Intel's (docs/speed.md). The rule looks at nothing else, so that a machine always gives the same numbers; the
+    environment variable ECERC_MATRIX_LIBRARY takes its place. Raises InputError where that holds anything else.
+    """
+    chosen = os.environ.get(MATRIX_LIBRARY) or ("onednn" if _is_amd_with_avx512() else "pytorch")
+    if chosen not in ("onednn", "pytorch"):
+        raise InputError(f"{MATRIX_LIBRARY}: found {chosen!r}; expected onednn or pytorch, or unset it")
+    if chosen == "onednn" and not torch.backends.mkldnn.is_available():
+        return "pytorch"
+    return chosen
 
 
 def keep_memory() -> None:
@@ -100,6 +126,15 @@ def _processor():
             return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def _is_amd_with_avx512():
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            about = file.read(8192)
+    except OSError:
+        return False
+    return "AuthenticAMD" in about and "avx512f" in about
 
 
 def _driver():

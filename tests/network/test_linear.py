@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch.nn import Linear
 
-from common.network.linear import linear
+from common.network.linear import linear, products
 
 
 @pytest.mark.parametrize("rows", [0, 1, 50])
@@ -62,3 +62,26 @@ def test_several_maps_side_by_side(bias):
     torch.testing.assert_close(linear(x, *parts), torch.cat([part(x) for part in parts], 1))
     without = torch.cat([x @ part.weight.T for part in parts], 1)
     torch.testing.assert_close(linear(x, *parts, bias=False), without)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.3])
+def test_products_of_transposed(scale):
+    torch.manual_seed(0)
+    x, y = torch.randn(3, 4, 5, requires_grad=True), torch.randn(3, 6, 5, requires_grad=True)
+    found, expected = products(x, y, scale), scale * torch.einsum("nak,nbk->nab", x, y)
+    torch.testing.assert_close(found, expected)
+    upstream = torch.randn(3, 4, 6)
+    for ours, theirs in zip(*(torch.autograd.grad(z, (x, y), upstream) for z in (found, expected)), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("kinds", [(torch.float32, torch.bfloat16), (torch.bfloat16, torch.float32)])
+def test_products_in_bfloat16_have_gradients_of_their_inputs_kinds(kinds):
+    x, y = (torch.randn(2, 3, 4).to(kind).requires_grad_() for kind in kinds)
+    with torch.autocast("cpu", torch.bfloat16):
+        z = products(x, y, 0.5)
+    assert z.dtype == torch.bfloat16
+    z.float().square().sum().backward()
+    assert (x.grad.dtype, y.grad.dtype) == kinds
+    exact = 0.5 * x.detach().float() @ y.detach().float().mT
+    torch.testing.assert_close(x.grad.float(), exact @ y.detach().float(), rtol=0.05, atol=0.05)
