@@ -1,17 +1,19 @@
 """Packing: where the utterances of a batch stand.
 
-Four words, each with one meaning. B dialogues, L utterances in the longest of them, N real utterances:
+Five words, each with one meaning. B dialogues, L utterances in the longest of them, N real utterances:
 
 - *packed*: a row for each utterance, (N, width), dialogue after dialogue. Behind these N rows come P padding rows, one
-  for each position that a dialogue lacks to L; R = N + P. Only "released" empty history computes them.
+  for each position that a dialogue lacks to L; R = N + P = B L. Only "released" empty history computes them.
 - *padded*: a grid of dialogues and positions, (B, L); `padded_row_at` says which packed row stands where.
 - *grouped*: attention wants rectangles, and padding all dialogues to L would waste most of the work. A group is some
   dialogues of similar length in a grid of b dialogues and n positions.
-- *result index*: attention leaves a result for each position of each group, group after group; `result` says which of
-  them is that of each packed row.
+- *cell*: a position in such a grid. Attention has one grid for each head: those of a group stand one after the other,
+  then come those of the next group.
+- *place*: where in these grids a row's cells are, three numbers, see `Places`.
 
 Batches may have more rows, dialogues and positions than utterances ask for ("rounded" and "fixed" shapes, see
-`batches`). What is surplus is masked: no result of it is taken, and it counts in no mean.
+`batches`). What is surplus is masked: it counts in no mean, and its place is a cell that no utterance stands in. The
+first padding rows are the surplus among the N rows.
 """
 
 from dataclasses import dataclass
@@ -25,7 +27,7 @@ SIMILAR, SHORT = 0.7, 8  # a group holds dialogues from SIMILAR times its longes
 
 @dataclass(frozen=True)
 class Group:
-    """`dialogues`: (b,). `row_at`: (b, n) packed row at each position, any real row where the dialogue has ended.
+    """`dialogues`: (b,). `row_at`: (b, n) packed row at each position, row 0 where the dialogue has ended.
     `padded_row_at`: (b, L), padding rows included. `length`: (b,) utterances of each dialogue.
     """
 
@@ -36,13 +38,24 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Places:
+    """Of each of n rows: `before`, cells of the groups before its own, `at`, its cell in its group, and `cells`, how
+    many the group has; (n,) each. In the grid of head h, of H, a row's cell is H · before + h · cells + at.
+    """
+
+    before: Tensor
+    at: Tensor
+    cells: Tensor
+
+
+@dataclass(frozen=True)
 class NoHistory:
-    """Queries without history: `dialogue` (E,) of each. `result`: (N,) as in Packing, where these E queries have their
-    results behind those of all groups.
+    """Queries without history: `dialogue` (E,) of each. `places`: of the N rows, where these E queries have cells of
+    their own behind those of all groups.
     """
 
     dialogue: Tensor
-    result: Tensor
+    places: Places
 
 
 @dataclass(frozen=True)
@@ -50,9 +63,9 @@ class Packing:
     """Where the rows of a batch stand.
 
     `longest`: L. `rows`: N. `sizes`: (2,) L and N without what is surplus. `position`: (R,) of each row in its
-    dialogue. `row_at`: (B, L). `length`: (B,). `result`: (N,) index into the results of the groups' `row_at`;
-    `padded_result`: (R,) into those of their `padded_row_at`. `no_self`, `no_cross`: queries without history under S
-    and C (Figure 3).
+    dialogue. `padded_row_at`: (B, L), each of the R rows once. `length`: (B,). `places`: of the N rows in the groups'
+    `row_at`; `padded_places`: of the R rows in their `padded_row_at`. `no_self`, `no_cross`: queries without history
+    under S and C (Figure 3).
     """
 
     longest: int
@@ -61,8 +74,8 @@ class Packing:
     position: Tensor
     padded_row_at: Tensor
     length: Tensor
-    result: Tensor
-    padded_result: Tensor
+    places: Places
+    padded_places: Places
     no_self: NoHistory
     no_cross: NoHistory
     groups: list[Group]
@@ -80,14 +93,23 @@ class Packing:
 
 @dataclass(frozen=True)
 class Capacity:
-    """Sizes that a batch is laid out for: dialogues, positions, rows, padding rows, queries without history."""
+    """Sizes that a batch is laid out for: dialogues, positions, rows N, queries without history."""
 
     dialogues: int
     longest: int
     rows: int
-    padding: int
     no_self: int
     no_cross: int
+
+    def holds(self, lengths: np.ndarray, no_self: list[np.ndarray], no_cross: list[np.ndarray]) -> bool:
+        """Whether a batch fits, given as in `arrange`."""
+        return (
+            len(lengths) <= self.dialogues
+            and lengths.max() <= self.longest
+            and lengths.sum() <= self.rows
+            and sum(int(e.sum()) for e in no_self) <= self.no_self
+            and sum(int(e.sum()) for e in no_cross) <= self.no_cross
+        )
 
 
 def arrange(
@@ -100,50 +122,55 @@ def arrange(
     """The Packing of a batch of dialogues as integer arrays, which `packing_of` takes as tensors.
 
     `lengths`: (B,). `no_self`, `no_cross`: per dialogue, which utterances have no history, see `without_history`. Sizes
-    are those of `capacity`, with one group of all dialogues; without it as small as can be, but N and P rounded up to
-    multiples of `multiple`.
+    are those of `capacity`, with one group of all dialogues; without it as small as can be, but N rounded up to a
+    multiple of `multiple` where there are cells for what is surplus.
     """
-    dialogues, longest, total = len(lengths), int(lengths.max()), int(lengths.sum())
-    empty = {"no_self": np.concatenate(no_self), "no_cross": np.concatenate(no_cross)}
+    total, empty = int(lengths.sum()), {"no_self": np.concatenate(no_self), "no_cross": np.concatenate(no_cross)}
     if capacity is None:
-        rows, padding = (-(-count // multiple) * multiple for count in (total, dialogues * longest - total))
-        capacity = Capacity(dialogues, longest, rows, padding, *(int(e.sum()) for e in empty.values()))
-        groups = group(lengths)
+        groups, longest = group(lengths), int(lengths.max())
+        free = any((lengths[members] < lengths[members].max()).any() for members in groups)
+        rows = min(-(-total // multiple) * multiple, len(lengths) * longest) if free else total
+        capacity = Capacity(len(lengths), longest, rows, *(int(e.sum()) for e in empty.values()))
     else:
         groups = [np.arange(capacity.dialogues)]
-    n = np.concatenate([lengths, np.zeros(capacity.dialogues - dialogues, np.int64)])
+    n = np.concatenate([lengths, np.zeros(capacity.dialogues - len(lengths), np.int64)])
     at = np.arange(capacity.longest)
-
     is_real = at < n[:, None]
-    is_padding = ~is_real & (at < longest) & (np.arange(len(n)) < dialogues)[:, None]
-    is_row = is_real | is_padding
-    any_row = np.arange(is_row.size).reshape(is_row.shape) % total  # at positions whose result nobody takes
-    first, first_padding = (np.cumsum(counts) - counts for counts in (n, is_padding.sum(1)))
-    row_at = np.where(is_real, first[:, None] + at, any_row)
-    padded_row_at = np.where(is_padding, (capacity.rows + first_padding - n)[:, None] + at, row_at)
+    padded_row_at = np.empty(is_real.shape, np.int64)
+    padded_row_at[is_real] = np.arange(total)
+    padded_row_at[~is_real] = np.arange(total, is_real.size)
+    row_at = np.where(is_real, padded_row_at, 0)
 
-    plan = {"sizes": np.array([longest, total]), "length": n, "padded_row_at": padded_row_at}
-    plan["position"] = np.zeros(capacity.rows + capacity.padding, np.int64)
-    plan["position"][padded_row_at[is_row]] = np.broadcast_to(at, is_row.shape)[is_row]
-    plan["padded_result"], plan["result"] = np.zeros_like(plan["position"]), np.zeros(capacity.rows, np.int64)
-    results = padded_results = 0
+    plan = {"sizes": np.array([lengths.max(), total]), "length": n, "padded_row_at": padded_row_at}
+    plan["position"] = np.empty(is_real.size, np.int64)
+    plan["position"][padded_row_at] = at
+    places, padded_places = np.zeros((3, capacity.rows), np.int64), np.zeros((3, is_real.size), np.int64)
+    cells = padded_cells = 0
     for g, members in enumerate(groups):
         wide = int(n[members].max()) if g else capacity.longest
-        group_rows, group_padded = row_at[members, :wide], padded_row_at[members]
-        taken, padded_taken = is_real[members, :wide], is_row[members]
+        taken, group_padded = is_real[members, :wide], padded_row_at[members]
         plan |= {f"dialogues{g}": members, f"length{g}": n[members]}
-        plan |= {f"row_at{g}": group_rows, f"padded_row_at{g}": group_padded}
-        plan["result"][group_rows[taken]] = results + np.flatnonzero(taken)
-        plan["padded_result"][group_padded[padded_taken]] = padded_results + np.flatnonzero(padded_taken)
-        results, padded_results = results + taken.size, padded_results + padded_taken.size
-    dialogue = np.repeat(np.arange(dialogues), lengths)
+        plan |= {f"row_at{g}": row_at[members, :wide], f"padded_row_at{g}": group_padded}
+        inside = np.arange(taken.size).reshape(taken.shape)
+        if total < capacity.rows and not taken.all():  # a free cell for what is surplus
+            places[:, total:] = np.array([cells, inside[~taken][0], taken.size])[:, None]
+        places[:, row_at[members, :wide][taken]] = _triples(cells, inside[taken], taken.size)
+        inside = np.arange(group_padded.size)
+        padded_places[:, group_padded.ravel()] = _triples(padded_cells, inside, group_padded.size)
+        cells, padded_cells = cells + taken.size, padded_cells + group_padded.size
+    plan |= {"places": places, "padded_places": padded_places}
+    dialogue = np.repeat(np.arange(len(lengths)), lengths)
     for name, without in empty.items():
         queries = np.flatnonzero(without)
         plan[name] = np.zeros(getattr(capacity, name), np.int64)
         plan[name][: len(queries)] = dialogue[queries]
-        plan[f"{name}_result"] = plan["result"].copy()
-        plan[f"{name}_result"][queries] = results + np.arange(len(queries))
+        plan[f"{name}_places"] = places.copy()
+        plan[f"{name}_places"][:, queries] = _triples(cells + np.arange(len(queries)), 0, 1)
     return plan
+
+
+def _triples(*values):
+    return np.stack(np.broadcast_arrays(*values))
 
 
 def packing_of(plan: dict[str, Tensor]) -> Packing:
@@ -152,11 +179,13 @@ def packing_of(plan: dict[str, Tensor]) -> Packing:
     names = ("dialogues", "row_at", "padded_row_at", "length")
     return Packing(
         longest=plan["padded_row_at"].shape[1],
-        rows=len(plan["result"]),
+        rows=plan["places"].shape[1],
         groups=[Group(**{name: plan[f"{name}{g}"] for name in names}) for g in range(count)],
-        no_self=NoHistory(plan["no_self"], plan["no_self_result"]),
-        no_cross=NoHistory(plan["no_cross"], plan["no_cross_result"]),
-        **{name: plan[name] for name in ("sizes", "position", "padded_row_at", "length", "result", "padded_result")},
+        places=Places(*plan["places"]),
+        padded_places=Places(*plan["padded_places"]),
+        no_self=NoHistory(plan["no_self"], Places(*plan["no_self_places"])),
+        no_cross=NoHistory(plan["no_cross"], Places(*plan["no_cross_places"])),
+        **{name: plan[name] for name in ("sizes", "position", "padded_row_at", "length")},
     )
 
 

@@ -12,12 +12,15 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from common.network.dropout import Dropout
-from common.network.linear import linear
+from common.network.gather import Gather
+from common.network.linear import linear, products
 from common.network.masks import History
 from common.settings import NetworkSettings
 
 EPSILON = 1e-6  # of the LayerNorms
-LARGE = 2**24  # weights of a grid beyond which, on a CPU, the backward pass computes them again instead of keeping them
+LARGE = (
+    2**24
+)  # weights of a grid beyond which, on a CPU, so many are computed at a time, and again in the backward pass
 
 
 class AttentionLayer(nn.Module):
@@ -43,45 +46,57 @@ class AttentionLayer(nn.Module):
             # the softmax of one term is 1; dropout of weights drops whole heads
             attended = self.dropout(value, self.rate, self.training, vectors=True).flatten(1)
         else:
-            grids = self._grids(rows, context, history)
-            results = [self._mixed(q, k, v, bias).flatten(0, 1).flatten(1) for q, k, v, bias in grids]
+            results = [self._mixed(*grid) for grid in self._grids(rows, context, history)]
             if history.empty_dialogues is not None:
                 results.append(history.rule.attend(self, context, history.empty_dialogues))
-            attended = torch.cat(results).index_select(0, history.result)  # (N or R, A)
+            vectors = torch.cat(results) if len(results) > 1 else results[0]
+            attended = Gather.apply(vectors, history.result, history.result_of).view(len(rows), -1)  # (N or R, A)
         attended = linear(attended, self.output)
         rows = self.attention_norm(self.dropout(attended, self.rate, self.training, residual=rows))
         inner = linear(rows, self.expand, then=self.contract)
         return self.feedforward_norm(self.dropout(inner, self.rate, self.training, residual=rows))
 
     def attention_weights(self, rows: Tensor, context: Tensor, history: History) -> list[Tensor]:
-        """The weights of eq. 3 of each grid, (b, heads, Q, n), for the arguments of `forward`."""
+        """The weights of eq. 3 of each grid, (heads, b, Q, n), for the arguments of `forward`."""
         return [self._weights(query, key, bias) for query, key, _, bias in self._grids(rows, context, history)]
 
     def _grids(self, rows, context, history):
-        """Of each grid queries (b, heads, Q, head width), keys and values (b, heads, n, head width), and the bias."""
-        real, query = context[: history.rows], linear(rows, self.query)
-        both = linear(real, self.key, self.value)
-        key, value = (both if history.cache is None else history.cache(self, both)).chunk(2, 1)
-        for grid in history.grids:
-            parts = ((query, grid.query), (key, grid.key), (value, grid.key))
-            grids = [x.index_select(0, at.flatten()).view(*at.shape, self.heads, -1) for x, at in parts]
-            yield *(x.transpose(1, 2) for x in grids), grid.bias
+        """Of each grid queries (heads · b, Q, head width), keys and values (heads · b, n, head width), and the bias."""
+        query, both = linear(rows, self.query), linear(context[: history.rows], self.key, self.value)
+        both = both if history.cache is None else history.cache(self, both)
+        width, shapes = query.shape[1] // self.heads, history.keys.shapes
+        query = Gather.apply(query.view(-1, width), history.queries.there, history.queries.back)
+        both = Gather.apply(both.view(-1, width), history.keys.there, history.keys.back)
+        queries = query.split([self.heads * b * q for b, q in history.queries.shapes])
+        keys = both.split([self.heads * b * n for b, n in shapes for _ in ("key", "value")])
+        for q, key, value, bias in zip(queries, keys[::2], keys[1::2], history.biases, strict=True):
+            grid = self.heads * len(bias), -1, width
+            yield q.view(grid), key.view(grid), value.view(grid), bias
 
     def _weights(self, query, key, bias):
-        return ((query / math.sqrt(query.shape[3])) @ key.transpose(2, 3)).add_(bias).softmax(3)
+        scores = products(query, key, 1 / math.sqrt(query.shape[2]))
+        return (scores.view(self.heads, *bias.shape) + bias).softmax(3)
 
     def _mixed(self, query, key, value, bias):
-        """Eq. 3 in a grid: (b, Q, heads, head width)."""
+        """Eq. 3 in a grid: (heads · b · Q, head width)."""
         if not (self.training and self.rate):  # the same, fused
-            return F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype)).transpose(1, 2)
-        if bias[:, 0].numel() * self.heads <= LARGE or query.device.type != "cpu" or not torch.is_grad_enabled():
-            return self._dropped(query, key, value, bias)
-        again = self.dropout.repeatable()  # the global generator, which `checkpoint` would turn back, is not ours alone
+            grids = (x.view(self.heads, len(bias), *x.shape[1:]) for x in (query, key, value))
+            return F.scaled_dot_product_attention(*grids, attn_mask=bias.to(query.dtype)).flatten(0, 2)
+        if bias.numel() * self.heads <= LARGE or query.device.type != "cpu" or not torch.is_grad_enabled():
+            return self._dropped(query, key, value, bias).flatten(0, 1)
+        some = max(1, LARGE // (self.heads * bias[:, 0].numel()))  # queries at a time
         how = {"use_reentrant": False, "preserve_rng_state": False}
-        return checkpoint(lambda *x: again(lambda: self._dropped(*x)), query, key, value, bias, **how)
+        parts = []
+        for q, part in zip(query.split(some, 1), bias.split(some, 1), strict=True):
+            again = self.dropout.repeatable()  # the global generator, which `checkpoint` turns back, is not ours alone
+            parts.append(
+                checkpoint(lambda *x, again=again: again(lambda: self._dropped(*x)), q, key, value, part, **how)
+            )
+        return torch.cat(parts, 1).flatten(0, 1)
 
     def _dropped(self, query, key, value, bias):
-        return (self.dropout(self._weights(query, key, bias), self.rate, True) @ value).transpose(1, 2)
+        weights = self.dropout(self._weights(query, key, bias), self.rate, True)
+        return weights.flatten(0, 1) @ value
 
 
 class AttentionBlock(nn.Module):

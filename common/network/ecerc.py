@@ -111,6 +111,8 @@ class ECERC(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Log-probabilities (N, C) of the batch's utterances, dialogue after dialogue."""
+        if self.training:
+            self.dropout.begin(batch.label.device)
         evidence, causes = self.encode(batch)
         return self.decide(evidence, causes).log_prob
 
@@ -122,7 +124,7 @@ class ECERC(nn.Module):
         """
         settings, packing = self.settings, batch.packing
         if masks is None:
-            masks = history_masks(packing, batch.speaker, settings.empty_history, settings.positions)
+            masks = history_masks(packing, batch.speaker, settings)
             table = self._table(packing.longest, batch.speaker.device) if settings.positions else None
         rule = masks.history.rule
         features = {name: batch.features[name] for name in self.modalities}
@@ -134,9 +136,10 @@ class ECERC(nn.Module):
             mapped, first = [], 0
             for name, columns in features.items():
                 modality_map = self.evidence_gating.maps[name]
-                mapped.append(self._mapped(modality_map, columns, first, packing, table, rule))
+                mapped.append(self._mapped(modality_map, columns, first, packing, table))
                 first += self.widths[name]
-            mapped = torch.stack(mapped, 1)  # (N, K, d), and padding behind, see `with_padding`
+            rows, at_position = (torch.stack(parts, 1) for parts in zip(*mapped, strict=True))
+            mapped = rule.with_padding(rows, at_position)  # (N, K, d), and padding behind
             evidence = rule.spread(self.evidence_gating(mapped)[1])  # (R, D)
             evidence = self.dropout(evidence, settings.evidence_dropout, self.training)
 
@@ -145,7 +148,8 @@ class ECERC(nn.Module):
             if self.emotion_encoder:
                 emotion = self.emotion_encoder(evidence, masks.history)  # (R, D)
             if self.event_map:
-                event = rule.spread(self._mapped(self.event_map, batch.features["event"], 0, packing, table, rule))
+                mapped = self._mapped(self.event_map, batch.features["event"], 0, packing, table)
+                event = rule.spread(rule.with_padding(*mapped))
             if self.event_encoder:
                 event = self.event_encoder(event, masks.history)  # (R, d)
         return evidence[: packing.rows], Causes(emotion, event, masks)
@@ -157,7 +161,8 @@ class ECERC(nn.Module):
         settings, masks, d = self.settings, causes.masks, self.settings.hidden_width
         with self._autocast(evidence.device.type):
             # Evidence-cause interaction, eq. 10-13
-            text, rest = evidence[:, :d].contiguous(), evidence[:, d:]  # for event routes, which need text
+            text, rest = evidence.split([d, evidence.shape[1] - d], 1)  # for event routes, which need text
+            text = text.contiguous()
             look_at = {
                 "self_emotion": (evidence, masks.self_party, causes.emotion),
                 "cross_emotion": (evidence, masks.cross_party, causes.emotion),
@@ -202,17 +207,17 @@ class ECERC(nn.Module):
         parameters = self.self_event.named_parameters() if self.self_event else ()
         return [parameter for name, parameter in parameters if name.endswith(("query.weight", "key.weight"))]
 
-    def _mapped(self, linear_map, features, first_column, packing, table, rule):
-        """`linear_map` of features (N, w) plus their positions: (N, d), and behind it padding, see `with_padding`.
+    def _mapped(self, linear_map, features, first_column, packing, table):
+        """`linear_map` of features (N, w) plus their positions, (N, d), and of padding, (L, d), or without positions
+        (1, d).
 
         The map is linear, so positions, and padding, whose features are zero, are mapped once per batch.
         """
-        at_position = linear_map.bias[None]
-        if table is not None:
-            at_position = linear(table[:, first_column : first_column + linear_map.in_features], linear_map)  # (L, d)
+        if table is None:
+            return linear(features, linear_map), linear_map.bias[None]
+        at_position = linear(table[:, first_column : first_column + linear_map.in_features], linear_map)
         mapped = linear(features, linear_map, bias=False)
-        shift = at_position if table is None else at_position.index_select(0, packing.position[: packing.rows])
-        return rule.with_padding(mapped + shift, at_position)
+        return mapped + at_position.index_select(0, packing.position[: packing.rows]), at_position
 
     def _table(self, length, device):
         """What is added at each of the first `length` positions."""

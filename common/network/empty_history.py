@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from common.batching.packing import Packing
-from common.network.linear import linear
+from common.network.linear import linear, products
 
 if TYPE_CHECKING:
     from common.network.attention import AttentionLayer
@@ -37,8 +37,10 @@ class Strict:
         return rows
 
     def attend(self, layer: AttentionLayer, context: Tensor, dialogue: Tensor) -> Tensor:
-        """What E queries get of `context` (R, m), before the output map: (E, A). `dialogue`: (E,) where each stands."""
-        return context.new_zeros(len(dialogue), layer.value.out_features)
+        """What E queries get of `context` (R, m), before the output map: (E · heads, head width). `dialogue`: (E,)
+        where each stands.
+        """
+        return context.new_zeros(len(dialogue) * layer.heads, layer.value.out_features // layer.heads)
 
 
 class Released:
@@ -52,12 +54,12 @@ class Released:
     padded = True
 
     def __init__(self, packing: Packing, positions: bool):
-        n = packing.rows
         # Padding has features of zero, so padding rows differ by their position only, or without positions not at all:
-        # each of these is mapped and gated once, behind the N real rows, and then put to all its places.
-        behind = packing.position[n:] if positions else torch.zeros_like(packing.position[n:])
-        self._source = torch.cat([torch.arange(n, device=behind.device), n + behind])  # (R,)
-        at = torch.arange(packing.longest, device=behind.device)
+        # each of these is mapped and gated once, behind the N rows, and then put to all its places.
+        row, behind = torch.arange(len(packing.position), device=packing.position.device), packing.rows
+        behind = packing.position + behind if positions else behind
+        self._source = torch.where(row < packing.sizes[1], row, behind)  # (R,)
+        at = torch.arange(packing.longest, device=row.device)
         self._row_at = packing.padded_row_at
         self._uniform = (at < packing.sizes[0]) / packing.sizes[0]  # (L,): 1 / L, and 0 where surplus
 
@@ -79,6 +81,7 @@ class Released:
             turns = context.index_select(0, self._row_at.index_select(0, dialogue).flatten())
             mixed = share @ turns.view(len(dialogue), longest, -1)  # (E, heads, m)
             per_head = layer.value.weight.view(layer.heads, -1, mixed.shape[2])  # (heads, head width, m)
-            return (mixed.transpose(0, 1) @ per_head.transpose(1, 2)).transpose(0, 1).flatten(1)
+            return products(mixed.transpose(0, 1), per_head).transpose(0, 1).flatten(0, 1)
         turns = context.index_select(0, self._row_at.flatten()).view(-1, longest, context.shape[1])
-        return linear(uniform @ turns, layer.value).index_select(0, dialogue)
+        mixed = linear(uniform @ turns, layer.value).index_select(0, dialogue)
+        return mixed.view(len(dialogue) * layer.heads, -1)

@@ -105,11 +105,12 @@ def padded_weights(layer: AttentionLayer, rows: Tensor, context: Tensor, history
     Rows of queries without history, and what is no key, are zero.
     """
     weights = layer.attention_weights(rows, context, history)
-    padded = weights[0].new_zeros(*packing.padded_row_at.shape, weights[0].shape[1], packing.longest).transpose(1, 2)
+    padded = weights[0].new_zeros(*packing.padded_row_at.shape, weights[0].shape[0], packing.longest).transpose(1, 2)
     for group, part in zip(packing.groups, weights, strict=True):
-        padded[group.dialogues, :, : part.shape[2], : part.shape[3]] = part
-    results = sum(grid.query.numel() for grid in history.grids)
-    return padded * packing.pad((history.result < results)[:, None])[:, None]
+        padded[group.dialogues, :, : part.shape[2], : part.shape[3]] = part.transpose(0, 1)
+    results = sum(part.numel() // part.shape[3] for part in weights)
+    has_history = history.result.view(-1, layer.heads)[:, :1] < results
+    return padded * packing.pad(has_history)[:, None]
 
 
 def _attention(network, inputs, packing):

@@ -4,7 +4,6 @@ b dialogues of a group in a grid of n positions for keys and Q for queries; lett
 `common.batching.packing`.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,34 +12,43 @@ from torch import Tensor, nn
 
 from common.batching.packing import Packing
 from common.network.empty_history import Released, Strict
+from common.settings import NetworkSettings
+
+NEVER = -(2.0**100)  # added to a score, leaves a weight of exactly 0
 
 
 @dataclass(frozen=True)
-class Grid:
-    """A group in attention: packed rows of the queries (b, Q) and of the keys (b, n), and what is added to the scores,
-    (b, 1, Q, n): 0 where a query may attend to a key, else -inf. A query without history may attend to any; its result
-    is not taken.
+class Cells:
+    """The cells of all grids: `shapes`, (b, n) of each group. `there`: which of the vectors that heads make of rows,
+    row after row, stands in each cell; `back`: in which cell each such vector stands, see `gather`;
+    None where no gradient is asked for.
     """
 
-    query: Tensor
-    key: Tensor
-    bias: Tensor
+    shapes: list[tuple[int, int]]
+    there: Tensor
+    back: Tensor | None
 
 
 @dataclass(frozen=True)
 class History:
     """H, S or C for a batch of `rows` N.
 
-    `result`: index of each query's result in those of the grids, behind which stand those of queries without history.
-    `empty_dialogues`: the dialogue of each such query, (E,); None under H, where each turn sees at least itself.
-    `rule`: what they attend to. `cache`, in live conversations: takes an attention layer and keys and values of new
-    rows, (N, 2 A), and returns those of all rows, which the grids' keys refer to.
+    `queries`, (b, Q) a group, and `keys`, (b, n): the cells of both; keys and values are as two sets of heads.
+    `biases`: of each group what is added to the scores, (b, Q, n), 0 where a query may attend to a key, else `NEVER`.
+    `result`: (N or R · heads,) which vector each query gets of those in the cells, behind which stand those of queries
+    without history. `result_of`: whose result each cell has; None where some are nobody's. `empty_dialogues`: the
+    dialogue of each query without history, (E,); None under H, where each turn sees at least itself. `rule`: what they
+    attend to. `cache`, in live conversations: takes an attention layer and keys and values of new rows, (N, 2 A), and
+    returns those of all rows, which the keys' cells refer to.
     """
 
     rows: int
-    grids: list[Grid]
+    queries: Cells
+    keys: Cells
+    biases: list[Tensor]
     result: Tensor
     rule: Strict | Released
+    result_of: Tensor | None = None
     empty_dialogues: Tensor | None = None
     cache: Callable[[nn.Module, Tensor], Tensor] | None = None
 
@@ -54,34 +62,44 @@ class Masks:
     cross_party: History
 
 
-def history_masks(packing: Packing, speaker: Tensor, empty_history: str, positions: bool) -> Masks:
+def history_masks(packing: Packing, speaker: Tensor, settings: NetworkSettings) -> Masks:
     """The masks of a batch from its Packing and the speaker of each utterance, (N,).
 
     H: keys that are no padding and not later than the query. S: H, same speaker, not the query itself. C: H and another
-    speaker. `empty_history`: "released", where padding rows are queries under H too, or "strict".
+    speaker. Under "released" empty history of the `settings` padding rows are queries under H too.
     """
-    rule = Released(packing, positions) if empty_history == "released" else Strict()
-    history, self_party, cross_party = [], [], []
+    rule = Released(packing, settings.positions) if settings.empty_history == "released" else Strict()
+    biases: tuple[list[Tensor], ...] = [], [], []  # of H, S and C
     for group in packing.groups:
-        queries = group.padded_row_at if rule.padded else group.row_at
-        at = torch.arange(queries.shape[1], device=speaker.device)
-        keys = at[: group.row_at.shape[1]]
-        real = (keys < group.length[:, None])[:, None]  # (b, 1, n)
+        at = torch.arange(group.padded_row_at.shape[1], device=speaker.device)
+        key = at[: group.row_at.shape[1]]
+        query = at if rule.padded else key
+        real = (key < group.length[:, None])[:, None]  # (b, 1, n)
         by = speaker[group.row_at]  # (b, n)
         same = by[:, :, None] == by[:, None, :]
-        earlier = real & (keys[:, None] > keys)  # (b, n, n); nobody is their own other party
-        history.append(Grid(queries, group.row_at, bias_of(real & (at[:, None] >= keys))))
-        self_party.append(Grid(group.row_at, group.row_at, bias_of(earlier & same)))
-        cross_party.append(Grid(group.row_at, group.row_at, bias_of(earlier & ~same)))
-    n, no_self, no_cross = packing.rows, packing.no_self, packing.no_cross
+        earlier = real & (key[:, None] > key)  # (b, n, n); nobody is their own other party
+        allowed = real & (query[:, None] >= key), earlier & same, earlier & ~same
+        for bias, may in zip(biases, allowed, strict=True):
+            bias.append(~may * NEVER)
+
+    pairs = torch.arange(2 * settings.heads, device=speaker.device)  # heads of keys, then of values
+    heads, no_self, no_cross = pairs[: settings.heads], packing.no_self, packing.no_cross
+    places = [(packing.places, heads), (packing.places, pairs), (packing.padded_places, heads)]
+    places += [(no_self.places, heads), (no_cross.places, heads)]
+    first = [torch.add(place.at, place.before, alpha=len(h))[:, None] for place, h in places]
+    back = [torch.addcmul(f, p.cells[:, None], h).flatten() for f, (p, h) in zip(first, places, strict=True)]
+    row_at, padded = ([getattr(group, name) for group in packing.groups] for name in ("row_at", "padded_row_at"))
+    cells = []
+    for grids, h, vectors in zip((row_at, row_at, padded), (heads, pairs, heads), back[:3], strict=True):
+        there = [torch.add(h[:, None], at.flatten(), alpha=len(h)).flatten() for at in grids]
+        there = torch.cat(there) if len(there) > 1 else there[0]
+        cells.append(Cells([tuple(at.shape) for at in grids], there, vectors))
+    real, keys, padded = cells
+    history = real, keys, biases[0], back[0], rule
+    if rule.padded:  # a cell for each of the R rows
+        history = padded, keys, biases[0], back[2], rule, padded.there
     return Masks(
-        History(n, history, packing.padded_result if rule.padded else packing.result, rule),
-        History(n, self_party, no_self.result, rule, no_self.dialogue),
-        History(n, cross_party, no_cross.result, rule, no_cross.dialogue),
+        History(packing.rows, *history),
+        History(packing.rows, real, keys, biases[1], back[3], rule, None, no_self.dialogue),
+        History(packing.rows, real, keys, biases[2], back[4], rule, None, no_cross.dialogue),
     )
-
-
-def bias_of(allowed: Tensor) -> Tensor:
-    """What is added to the scores, (b, 1, Q, n), where `allowed` (b, Q, n) says what a query may attend to."""
-    allowed = allowed | ~allowed.any(-1, keepdim=True)
-    return torch.zeros_like(allowed, dtype=torch.float32).masked_fill_(~allowed, -math.inf)[:, None]

@@ -24,7 +24,7 @@ from common.errors import InputError, brief
 from common.network.attention import sinusoid
 from common.network.ecerc import ECERC
 from common.network.empty_history import Strict
-from common.network.masks import Grid, History, Masks, bias_of
+from common.network.masks import NEVER, Cells, History, Masks
 from common.network.streaming_input import check_state, fingerprint, names_of, numbers_of
 
 FEW = 15  # conversations of up to so many utterances share a grid
@@ -208,7 +208,9 @@ class Live:
         groups = defaultdict(list)
         for at, conversation in parts:  # of similar size, so that little of a grid is empty
             groups[len(at).bit_length(), max(len(conversation.row), FEW).bit_length()].append((at, conversation))
-        grids, result, first = ([], [], []), np.empty(len(rows), np.int64), 0
+        device, heads = self._device, np.arange(self.network.settings.heads)
+        pairs = np.arange(2 * len(heads))  # of keys, then of values
+        queries, keys, biases, result, first = [], [], ([], [], []), np.empty((len(rows), len(heads)), np.int64), 0
         for group in groups.values():
             most, longest = (max(sizes) for sizes in zip(*((len(at), len(c.row)) for at, c in group), strict=True))
             query, before = np.zeros((len(group), most), np.int64), np.zeros((len(group), 1), np.int64)
@@ -217,25 +219,30 @@ class Live:
                 n = len(conversation.row)
                 query[i, : len(at)], before[i] = at, n - len(at)
                 key[i, 1 : n + 1], speaker[i, :n] = conversation.row, conversation.speaker
-                result[at] = first + np.arange(len(at))
-                first += most
-            query, before, key, speaker = (torch.from_numpy(x).to(self._device) for x in (query, before, key, speaker))
-            position = before + torch.arange(most, device=self._device)  # (b, Q)
-            asking = speaker.gather(1, position.clamp(max=longest - 1))
-            same = asking[:, :, None] == speaker[:, None]  # (b, Q, n)
-            key_position = torch.arange(longest, device=self._device)
-            earlier = position[:, :, None] > key_position
-            for grid, allowed in zip(
-                grids, (position[:, :, None] >= key_position, earlier & same, earlier & ~same), strict=True
-            ):
-                nothing = ~allowed.any(2, keepdim=True)
-                grid.append(Grid(query, key, bias_of(torch.cat([nothing, allowed], 2))))
-        result, rows = (torch.from_numpy(x).to(self._device) for x in (result, rows))
+                result[at] = first + heads * query.size + (i * most + np.arange(len(at)))[:, None]
+            first += query.size * len(heads)
+            queries.append(query)
+            keys.append(key)
+            before, speaker = (torch.from_numpy(x).to(device) for x in (before, speaker))
+            position = before + torch.arange(most, device=device)  # (b, Q)
+            same = speaker.gather(1, position.clamp(max=longest - 1))[:, :, None] == speaker[:, None]  # (b, Q, n)
+            ago = position[:, :, None] - torch.arange(longest, device=device)
+            allowed = ago >= 0, (ago > 0) & same, (ago > 0) & ~same
+            for bias, may in zip(biases, allowed, strict=True):
+                bias.append(torch.cat([may.any(2, keepdim=True), ~may], 2) * NEVER)
+        asked, known = (
+            Cells([grid.shape for grid in grids], torch.from_numpy(np.concatenate(there)).to(device), None)
+            for grids, there in (
+                (queries, [np.add.outer(heads, grid * len(heads)).ravel() for grid in queries]),
+                (keys, [np.add.outer(pairs, grid * len(pairs)).ravel() for grid in keys]),
+            )
+        )
+        result, rows = (torch.from_numpy(x).to(device) for x in (result.ravel(), rows))
 
         def cached(layer, new):
             return self._cached(layer, new, rows)
 
-        return Masks(*(History(len(rows), grid, result, Strict(), cache=cached) for grid in grids))
+        return Masks(*(History(len(rows), asked, known, bias, result, Strict(), cache=cached) for bias in biases))
 
     def _cached(self, layer, new, rows):
         """Put keys and values (N, 2 A) of new utterances into `rows` of a layer's cache; returns all of it."""

@@ -30,7 +30,7 @@ def case(empty_history, name):
     """The packing of a batch, one of its masks, and what it allows, as loops say it (B, L, L)."""
     corpus = random_corpus(LENGTHS)
     batch = one_batch_of(corpus)
-    masks = history_masks(batch.packing, batch.speaker, empty_history, positions=False)
+    masks = history_masks(batch.packing, batch.speaker, NetworkSettings(empty_history=empty_history, heads=2))
     return batch.packing, getattr(masks, name), slow_masks(corpus)[NAMES[name]]
 
 
@@ -84,7 +84,7 @@ def test_weights(empty_history, name):
 def test_empty_history_has_no_gradient_to_query_and_key():
     """One speaker: nobody has another party to attend to."""
     batch, (block, _) = one_batch_of(random_corpus([4, 3], speakers=1)), blocks()
-    history = history_masks(batch.packing, batch.speaker, "released", positions=False).cross_party
+    history = history_masks(batch.packing, batch.speaker, NetworkSettings(heads=2)).cross_party
     rows, context = torch.randn(7, WIDTH, dtype=torch.float64), torch.randn(8, WIDTH, dtype=torch.float64)
     block(rows, history, context).square().sum().backward()
     (layer,) = block.layers
@@ -95,29 +95,43 @@ def test_empty_history_has_no_gradient_to_query_and_key():
 
 @pytest.mark.parametrize("seeded", [True, False])
 def test_weights_that_are_computed_again_are_the_same(monkeypatch, seeded):
-    """To the last digit, gradients and the random numbers that follow, too; and nothing of their size is kept."""
+    """In blocks of queries: to the last digit, gradients and the random numbers that follow, too, those of the same
+    blocks whose weights are kept; and nothing of the grid's size is kept.
+    """
     batch = one_batch_of(random_corpus([40, 3]))
     results, kept = [], []
-    for large in (attention.LARGE, 0):
-        monkeypatch.setattr(attention, "LARGE", large)
+    monkeypatch.setattr(attention, "LARGE", 2 * 40 * 7)  # heads, keys, and 7 queries at a time
+    for compute in (lambda work, *inputs, **_: work(*inputs), attention.checkpoint):
+        monkeypatch.setattr(attention, "checkpoint", compute)
         block = blocks(attention_dropout=0.4)[0].train()
         dropout = block.layers[0].dropout
         torch.manual_seed(1)
         generator = dropout.seed(2, torch.device("cpu")) if seeded else torch.default_generator
-        history = history_masks(batch.packing, batch.speaker, "strict", positions=False).history
+        strict = NetworkSettings(empty_history="strict", heads=2)
+        history = history_masks(batch.packing, batch.speaker, strict).history
         rows = torch.randn(43, WIDTH, dtype=torch.float64, requires_grad=True)
         sizes = []
-        with torch.autograd.graph.saved_tensors_hooks(lambda x: sizes.append(x.numel()) or x, lambda x: x):  # noqa: B023
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: sizes.append(x.shape) or x, lambda x: x):  # noqa: B023
             output = block(rows, history)
         again = torch.randn(1, generator=generator)
         output.square().sum().backward()
         results.append(
             [output, again, torch.randn(1, generator=generator), rows.grad, *(p.grad for p in block.parameters())]
         )
-        kept.append(sum(size >= 2 * 40 * 40 for size in sizes))
+        kept.append(sum(shape[-2:] == (7, 40) and shape[0] != 1 for shape in sizes))
     assert all(map(torch.equal, *results))
-    assert kept[0] >= 3
+    assert kept[0] >= 5  # of the five blocks of 7 queries
     assert kept[1] == 0
+
+
+def test_queries_in_blocks_attend_as_all_at_once(monkeypatch):
+    packing, history, _ = case("released", "history")
+    block, _ = blocks(attention_dropout=1e-9)
+    rows = torch.randn(len(packing.position), WIDTH, dtype=torch.float64)
+    expected = block.eval()(rows, history)
+    for most in (2 * 25 * 4, 10):  # several queries at a time, one at a time
+        monkeypatch.setattr(attention, "LARGE", most)
+        torch.testing.assert_close(block.train()(rows, history), expected, rtol=1e-6, atol=1e-7)
 
 
 def test_own_position_is_the_value_alone_and_dropout_drops_whole_heads():

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from common.batching.batches import Batches
-from common.network.masks import history_masks
+from common.network.masks import NEVER, history_masks
+from common.settings import NetworkSettings
 from tests.small import random_corpus
 
 
@@ -26,40 +27,55 @@ def slow_masks(corpus):
 @pytest.mark.parametrize("shapes", ["exact", "rounded", "fixed"])
 def test_masks_of_figure_3(empty_history, shapes):
     """What is allowed at each result that is taken, and which rows look behind the results."""
-    corpus = random_corpus([4, 1, 20, 2, 13])
+    corpus, heads = random_corpus([4, 1, 20, 2, 13]), 2
     (batch,) = Batches(corpus, "test", 5, "cpu", shapes=shapes)
     packing = batch.packing
-    masks = history_masks(packing, batch.speaker, empty_history, positions=False)
+    masks = history_masks(packing, batch.speaker, NetworkSettings(empty_history=empty_history, heads=heads))
     assert len(packing.groups) == (1 if shapes == "fixed" else 3)
     at = [(b, p) for b, length in enumerate(corpus.lengths) for p in range(length)]
     for history, allowed in zip((masks.history, masks.self_party, masks.cross_party), slow_masks(corpus), strict=True):
-        results = [
-            (g, b, q)
-            for g, grid in enumerate(history.grids)
-            for b in range(len(grid.query))
-            for q in range(grid.query.shape[1])
+        cells = [
+            (g, head, b, q)
+            for g, (members, width) in enumerate(history.queries.shapes)
+            for head in range(heads)
+            for b in range(members)
+            for q in range(width)
         ]
+        results = history.result.view(-1, heads).tolist()
+
+        def keys(row, head, history=history, cells=cells, results=results):
+            """Of the query in `row` what it may attend to, as (dialogue, position)."""
+            g, found_head, member, q = cells[results[row][head]]
+            assert found_head == head
+            assert history.queries.there[results[row][head]] == row * heads + head
+            bias = history.biases[g][member, q]
+            assert set(bias.tolist()) <= {0.0, NEVER}
+            first, n = sum(b * n for b, n in history.keys.shapes[:g]), history.keys.shapes[g][1]
+            of_head = 2 * heads * first + (head * len(history.biases[g]) + member) * n  # its keys; then come values
+            vectors = history.keys.there[of_head : of_head + n][bias == 0].tolist()
+            assert all(vector % (2 * heads) == head for vector in vectors)
+            return [at[vector // (2 * heads)] for vector in vectors]
+
         for row, (b, p) in enumerate(at):
-            expected = allowed[b, p]
-            result = int(history.result[row])
-            if result >= len(results):
-                assert not expected.any()
-                assert history.empty_dialogues[result - len(results)] == b
-                continue
-            g, member, q = results[result]
-            grid = history.grids[g]
-            assert expected.any()
-            assert grid.query[member, q] == row
-            keys = grid.key[member][grid.bias[member, 0, q] == 0]
-            assert [at[key] for key in keys.tolist()] == [(b, k) for k in expected.nonzero()[:, 0].tolist()]
+            expected = [(b, k) for k in allowed[b, p].nonzero()[:, 0].tolist()]
+            for head in range(heads):
+                if (behind := results[row][head] - len(cells)) >= 0:
+                    assert not expected
+                    assert behind % heads == head
+                    assert history.empty_dialogues[behind // heads] == b
+                else:
+                    assert keys(row, head) == expected != []
         if history is masks.history and empty_history == "released":
             for b in range(5):
                 for p in range(20):
-                    g, member, q = results[int(history.result[packing.padded_row_at[b, p]])]
-                    grid = history.grids[g]
-                    assert grid.query[member, q] == packing.padded_row_at[b, p]
-                    keys = grid.key[member][grid.bias[member, 0, q] == 0].tolist()
-                    assert [at[key] for key in keys] == [(b, k) for k in allowed[b, p].nonzero()[:, 0].tolist()]
+                    expected = [(b, k) for k in allowed[b, p].nonzero()[:, 0].tolist()]
+                    assert keys(int(packing.padded_row_at[b, p]), 1) == expected
         assert (history.empty_dialogues is None) == (history is masks.history)
     if empty_history == "released":
         torch.testing.assert_close(masks.history.rule._uniform, torch.full((20,), 1 / 20))
+
+
+def test_never_leaves_a_weight_of_exactly_zero():
+    for dtype in (torch.float32, torch.bfloat16):
+        weights = torch.tensor([[3e4, -3e4], [NEVER, 0]]).to(dtype).sum(0).softmax(0)
+        assert weights.tolist() == [0, 1]

@@ -13,7 +13,6 @@ from common.data.corpus import FEATURES
 from common.data.meld import CLASSES
 from common.errors import InputError
 from common.experiments.variants import TABLES, VARIANTS
-from common.network import streaming
 from common.network.attention import AttentionLayer
 from common.network.streaming import Live
 from common.release.checkpoint import save_released
@@ -89,12 +88,12 @@ def test_a_step_is_linear_in_what_came_before(monkeypatch):
     corpus = random_corpus([1000] + 50 * [1])
     net, cells, rows = strict(corpus), [], []
 
-    def counted(allowed):
-        cells.append(allowed.numel())
-        return bias_of(allowed)
+    def counted(layer, query, key, value, bias):
+        cells.append(bias.numel())
+        return mixed(layer, query, key, value, bias)
 
-    bias_of = streaming.bias_of
-    monkeypatch.setattr(streaming, "bias_of", counted)
+    mixed = AttentionLayer._mixed
+    monkeypatch.setattr(AttentionLayer, "_mixed", counted)
     for module in net.modules():
         if isinstance(module, AttentionLayer):
             module.register_forward_hook(lambda module, given, found: rows.append(len(found)))
@@ -104,13 +103,13 @@ def test_a_step_is_linear_in_what_came_before(monkeypatch):
         cells.clear()
         rows.clear()
         feed(live, corpus, [n])
-        assert sum(cells) == 3 * (1 + n + 1)
+        assert sum(cells) == 5 * (1 + n + 1)  # in the five blocks that look back
         assert set(rows) == {1}
         live.end(corpus.ids[0])
         feed(live, corpus, list(range(n)))
     cells.clear()
     feed(live, corpus, [999, *range(1000, 1050)])
-    assert sum(cells) == 3 * (1001 + 50 * 2)
+    assert sum(cells) == 5 * (1001 + 50 * 2)
 
 
 @settings(max_examples=10)

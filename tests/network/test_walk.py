@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import common
+from common.environment import matrix_library
 from tests.small import one_batch_of, random_corpus, small_network
 
 ROOT = Path(common.__file__).parent
@@ -35,6 +36,7 @@ def called(network, batch):
 def test_at_most_20_functions_in_8_files_all_of_them_in_the_document(empty_history):
     corpus = random_corpus([5, 2, 9])
     network = small_network(corpus, positions=True, empty_history=empty_history, modality_order="released")
+    matrix_library()  # asked once a process
     walk = called(network, one_batch_of(corpus))
     assert len(walk) <= 20
     assert len({file for file, _ in walk}) <= 8
