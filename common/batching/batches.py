@@ -1,7 +1,7 @@
 """Batch: some dialogues of a Corpus as tensors, and the order of batches in an epoch. Letters as in `packing`.
 
-A matrix product of a new shape costs setting up, so training on a CPU rounds the numbers of rows up; on CUDA all
-batches of a split have one shape, see `fixed`.
+A matrix product of a new shape costs setting up, so training on a CPU rounds the numbers of rows up; on CUDA batches
+have one of a few shapes, see `fixed`.
 """
 
 import copy
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.batching.fixed import StaticTensors, capacity_of, flatten
+from common.batching.fixed import StaticTensors, capacities, flatten
 from common.batching.packing import Capacity, Packing, arrange, packing_of, without_history
 from common.data.corpus import Corpus
 from common.errors import InputError
@@ -51,8 +51,8 @@ class Batches:
     """The dialogues of one split on `device`, as batches of `size` dialogues; the last one may be smaller.
 
     Iterating follows the file order, or with a `generator` (of torch, on the CPU) a new random order each time.
-    `shapes` of the tensors: "exact"; "rounded", N and P are multiples of 32; "fixed", the same for all batches, in one
-    set of tensors that each batch overwrites. Where N is more than there are utterances, the last rows are surplus.
+    `shapes` of the tensors: "exact"; "rounded", N is a multiple of 32 where it can be; "fixed", one of a few, each in
+    one set of tensors that its batches overwrite. Where N is more than there are utterances, the last rows are surplus.
     Features lie on the device where they take less than half of its free memory, else pinned in memory. Raises
     InputError for features that are not finite; readers refuse such files, but a Corpus can be made by hand.
     """
@@ -82,45 +82,62 @@ class Batches:
         self.label = self._tensors["label"]
         self._move_features()
         self.shapes = shapes
-        self._static: tuple[StaticTensors, Batch] | None = None
-        self._plans: tuple[Tensor, Tensor] | None = None
+        self._static: dict[Capacity, tuple[StaticTensors, Batch]] = {}
+        self._plans: list[tuple[Capacity, Tensor, Tensor]] | None = None
+        self._ahead: tuple[Tensor, list[tuple[Capacity, Tensor, Tensor]], Tensor] | None = None
 
     def __len__(self) -> int:
         return -(-len(self._dialogues) // self._size)
 
     def __iter__(self) -> Iterator[Batch]:
-        order = self._dialogues
-        if self._generator is not None:
-            order = order[torch.randperm(len(order), generator=self._generator).numpy()]
-        parts = [order[first : first + self._size] for first in range(0, len(order), self._size)]
         if self.shapes != "fixed":
-            yield from map(self._batch, parts)
+            yield from map(self._batch, self._parts(self._generator))
             return
-        if self._generator is not None or self._plans is None:
-            plans = torch.from_numpy(np.stack([flatten(self._plan(part, self._capacity)) for part in parts]))
-            plans = plans.pin_memory() if self.device.type == "cuda" else plans
-            self._plans = plans, plans.to(self.device, non_blocking=True)  # all indices of the epoch at once
-        static, batch = self._static_tensors()
-        for plan, plan_on_device in zip(*self._plans, strict=True):
+        generator, ahead = self._generator, self._ahead
+        if generator is not None and ahead is not None and torch.equal(ahead[0], generator.get_state()):
+            _, self._plans, after = ahead
+            generator.set_state(after)
+        elif generator is not None or self._plans is None:
+            self._plans = self._fixed_plans(generator)
+        for capacity, plan, plan_on_device in self._plans:
+            static, batch = self._static[capacity]
             static.fill(plan, plan_on_device, self._tensors)
             yield batch
 
-    def static_batch(self) -> Batch:
-        """With "fixed" shapes, the one Batch that iterating fills and yields; before it does, the first dialogues."""
-        return self._static_tensors()[1]
+    def prepare(self) -> None:
+        """Where shapes are fixed and the order is new each time, plan the next iteration now, while a GPU works."""
+        if self.shapes == "fixed" and self._generator is not None:
+            before = self._generator.get_state()
+            generator = torch.Generator().set_state(before)
+            self._ahead = before, self._fixed_plans(generator), generator.get_state()
 
-    def _static_tensors(self) -> tuple[StaticTensors, Batch]:
-        if self._static is None:
-            first = self._plan(np.arange(self._capacity.dialogues), self._capacity)
-            static, flat = StaticTensors(first, self._tensors, self.device), torch.from_numpy(flatten(first))
-            static.fill(flat, flat.to(self.device), self._tensors)
-            self._static = static, _batch_of(static.picked, static.plan)
-        return self._static
+    def _parts(self, generator):
+        """The dialogues of each batch."""
+        order = self._dialogues
+        if generator is not None:
+            order = order[torch.randperm(len(order), generator=generator).numpy()]
+        return [order[first : first + self._size] for first in range(0, len(order), self._size)]
+
+    def _fixed_plans(self, generator):
+        """Of each batch of an epoch its capacity, and its plan as one array, here and on the device."""
+        plans = []
+        for part in self._parts(generator):
+            packed = self._lengths[part], *self._without_history(part)
+            capacity = next(capacity for capacity in self._capacities if capacity.holds(*packed))
+            plan = self._plan(part, capacity)
+            if capacity not in self._static:
+                static = StaticTensors(plan, self._tensors, self.device)
+                self._static[capacity] = static, _batch_of(static.picked, static.plan)
+            plans.append((capacity, flatten(plan)))
+        flat, sizes = torch.from_numpy(np.concatenate([plan for _, plan in plans])), [len(plan) for _, plan in plans]
+        flat = flat.pin_memory() if self.device.type == "cuda" else flat
+        on_device = flat.to(self.device, non_blocking=True)  # all indices of the epoch at once
+        return list(zip([c for c, _ in plans], flat.split(sizes), on_device.split(sizes), strict=True))
 
     def with_order(self, generator: torch.Generator | None = None) -> "Batches":
         """The same batches, in an order of their own and, where shapes are fixed, in tensors of their own."""
         other = copy.copy(self)
-        other._generator, other._static, other._plans = generator, None, None
+        other._generator, other._static, other._plans, other._ahead = generator, {}, None, None
         return other
 
     def with_labels(self) -> "Batches":
@@ -141,16 +158,21 @@ class Batches:
 
     def _plan(self, part, capacity=None):
         """Integer arrays that say all about a batch of the dialogues `part`: its rows in the split, and its packing."""
-        empty = ([without[i] for i in part] for without in (self._no_self, self._no_cross))
-        plan = arrange(self._lengths[part], *empty, capacity, ROUND if self.shapes == "rounded" else 1)
-        rows = np.zeros(len(plan["result"]), np.int64)
+        multiple = ROUND if self.shapes == "rounded" else 1
+        plan = arrange(self._lengths[part], *self._without_history(part), capacity, multiple)
+        rows = np.zeros(plan["places"].shape[1], np.int64)
         picked = np.concatenate([np.arange(self._offset[i], self._offset[i + 1]) for i in part])
         rows[: len(picked)] = picked
         return {"rows": rows} | plan
 
+    def _without_history(self, part):
+        return [[without[i] for i in part] for without in (self._no_self, self._no_cross)]
+
     @cached_property
-    def _capacity(self) -> Capacity:
-        return capacity_of(self._lengths, self._no_self, self._no_cross, self._size)
+    def _capacities(self) -> list[Capacity]:
+        no_self, no_cross = self._without_history(self._dialogues)
+        shuffled = self._generator is not None
+        return capacities(self._lengths[self._dialogues], no_self, no_cross, self._size, shuffled)
 
     def _move_features(self):
         size = sum(t.numel() * t.element_size() for t in self._tensors.values())

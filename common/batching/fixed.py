@@ -1,4 +1,6 @@
-"""Batches of one fixed shape, in tensors that stay where they are: what CUDA graphs need, and nothing else does."""
+"""Batches of a few fixed shapes, in tensors that stay where they are: what CUDA graphs need, and nothing else does."""
+
+import math
 
 import numpy as np
 import torch
@@ -6,19 +8,30 @@ from torch import Tensor
 
 from common.batching.packing import Capacity
 
+USUAL = 3.0  # standard deviations above the mean that a usual batch has room for
 
-def capacity_of(lengths: np.ndarray, no_self: list[np.ndarray], no_cross: list[np.ndarray], size: int) -> Capacity:
-    """The Capacity that holds any batch of `size` of the dialogues, whose `lengths` (dialogues,) and utterances without
-    history are given as `packing.arrange` takes them.
+
+def capacities(
+    lengths: np.ndarray, no_self: list[np.ndarray], no_cross: list[np.ndarray], size: int, shuffled: bool
+) -> list[Capacity]:
+    """What batches of `size` of the dialogues are laid out for: a batch takes the first of these that it fits.
+
+    `lengths` (dialogues,), and utterances without history as `packing.arrange` takes them. Where dialogues are
+    `shuffled`, there is one that nearly all batches fit, and a much larger one that all fit, and before them two such
+    for the last batch of an epoch, if it has fewer dialogues.
     """
-    size = min(size, len(lengths))
-
-    def most(counts):
-        return int(np.sort(counts)[::-1][:size].sum())
-
-    empty = (most([int(e.sum()) for e in per_dialogue]) for per_dialogue in (no_self, no_cross))
-    longest = int(lengths.max())
-    return Capacity(size, longest, most(lengths), most(longest - lengths), *empty)
+    counts = np.stack([lengths, *([int(e.sum()) for e in empty] for empty in (no_self, no_cross))], 1)
+    n, longest = len(lengths), int(lengths.max())
+    if not shuffled:
+        parts = [counts[first : first + size].sum(0) for first in range(0, n, size)]
+        return [Capacity(min(size, n), longest, *map(int, np.max(parts, 0)))]
+    found = []
+    for members in sorted({min(size, n), n % size or min(size, n)}):
+        most = np.sort(counts, 0)[::-1][:members].sum(0)
+        spread = counts.std(0) * math.sqrt(members * (n - members) / max(n - 1, 1))  # drawn without replacement
+        usual = np.minimum(np.ceil(members * counts.mean(0) + USUAL * spread), most)
+        found += [Capacity(members, longest, *map(int, bound)) for bound in (usual, most)]
+    return list(dict.fromkeys(found))
 
 
 class StaticTensors:

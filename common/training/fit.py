@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.batching.batches import Batch, Batches
+from common.batching.batches import Batches
 from common.errors import InputError
 from common.evaluation.metrics import confusion_scores
 from common.network.ecerc import ECERC
@@ -60,14 +60,15 @@ class Tally:
         """Forget what was taken in."""
         self._sums.zero_()
 
-    def add(self, loss: Tensor, log_prob: Tensor, batch: Batch) -> None:
-        """Take in a batch."""
-        labelled = batch.labelled
-        entry = 3 + batch.label.clamp(min=0) * self._classes + log_prob.argmax(1)
-        self._sums.scatter_add_(0, entry, labelled.to(self._sums.dtype))
-        self._sums[:1].add_(loss)
-        self._sums[1:2].add_(self._sums[:1].isfinite())  # a sum that is not finite stays so
-        self._sums[2:3].add_(labelled.any())
+    def add(self, loss: Tensor, log_prob: Tensor, label: Tensor, share: Tensor) -> None:
+        """Take in a batch: `label` and `share` as in Batch."""
+        counts, (losses, finite, labelled) = self._sums[3:], self._sums[:3].split(1)
+        counted = share > 0
+        entry = torch.add(log_prob.argmax(1), label.clamp(min=0), alpha=self._classes)
+        counts.scatter_add_(0, entry, counted.to(counts.dtype))
+        losses.add_(loss)
+        finite.add_(losses.abs() < math.inf)  # a sum that is not finite stays so
+        labelled.add_(counted.any())
 
     @staticmethod
     def read(*tallies: "Tally") -> list[tuple[float, int, np.ndarray]]:
@@ -112,9 +113,7 @@ class Trainer:
         if state is not None:  # before steps are captured, which fixes where tensors lie
             self._restore(state)
         self._idle = {parameter: torch.zeros_like(parameter) for parameter in network.idle_parameters()}
-        network.train()
         self._train_step = captured(self._train_eagerly, self._train, network.dropout, self._state)
-        network.eval()
         self._valid_step = captured(self._evaluate_eagerly, valid, network.dropout, self._state)
 
     def run_epoch(self) -> dict:
@@ -132,6 +131,7 @@ class Trainer:
         self.network.eval()
         for batch in self._valid:
             self._valid_step(batch)
+        self._train.prepare()
         row: dict[str, float] = {"epoch": self.epoch}
         for name, (loss, finite, confusion) in zip(("train", "valid"), Tally.read(*self._tallies), strict=True):
             if not math.isfinite(loss):
@@ -186,19 +186,20 @@ class Trainer:
         self._optimizer.zero_grad()
         for parameter, zero in self._idle.items():
             parameter.grad = zero  # not none: the penalty moves them as in the release
-        log_prob, loss = self._loss(batch)
+        log_prob, loss, share = self._loss(batch)
         loss.backward()
         self._optimizer.step()
-        self._tallies[0].add(loss.detach(), log_prob.detach(), batch)
+        self._tallies[0].add(loss.detach(), log_prob.detach(), batch.label, share)
 
     @torch.no_grad()
     def _evaluate_eagerly(self, batch):
-        log_prob, loss = self._loss(batch)
-        self._tallies[1].add(loss, log_prob, batch)
+        log_prob, loss, share = self._loss(batch)
+        self._tallies[1].add(loss, log_prob, batch.label, share)
 
     def _loss(self, batch):
-        log_prob = self.network(batch)
-        return log_prob, focal_loss(log_prob, batch.label, self.settings.focal_gamma, self._weight, batch.share)
+        log_prob, share = self.network(batch), batch.share
+        loss = focal_loss(log_prob, batch.label, self.settings.focal_gamma, self._weight, share)
+        return log_prob, loss, share
 
     def _state(self):
         """All tensors that steps change."""

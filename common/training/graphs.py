@@ -1,7 +1,7 @@
 """A step of work on fixed tensors as a CUDA graph: hundreds of small launches become one."""
 
 import sys
-import warnings
+import threading
 from collections.abc import Callable
 
 import torch
@@ -10,36 +10,44 @@ from torch import Tensor
 from common.batching.batches import Batch, Batches
 from common.network.dropout import Dropout
 
+_CAPTURING = threading.Lock()  # what one thread does to prepare a capture ends that of another
 WARM_UPS = 3  # libraries set themselves up in the first calls, which a graph must not contain
 
 
 def captured(
     work: Callable[[Batch], None], batches: Batches, dropout: Dropout, state: Callable[[], list[Tensor]]
 ) -> Callable[[Batch], None]:
-    """`work` as a CUDA graph where `batches` are of fixed shape on CUDA, else `work` itself.
+    """`work` as CUDA graphs where `batches` are of fixed shapes on CUDA, else `work` itself.
 
-    `state`: all tensors that `work` changes, which are as before afterwards; those that it creates must be zero at
-    first. `dropout` draws the random numbers. Where the graph cannot be captured, `work` is returned and a line says
-    so.
+    Each shape is captured when its first batch comes. `state`: all tensors that `work` changes. `dropout` draws the
+    random numbers. Where a shape cannot be captured, its batches are worked on as they are and a line says so.
     """
-    generator = dropout.generator
-    if batches.device.type != "cuda" or batches.shapes != "fixed" or generator is None:
+    if batches.device.type != "cuda" or batches.shapes != "fixed" or dropout.generator is None:
         return work
-    batch = batches.static_batch()
-    before = {tensor: tensor.detach().clone() for tensor in state()}
-    random = generator.get_state()
+    steps: dict[int, Callable[[Batch], None]] = {}
+
+    def step(batch: Batch) -> None:
+        if id(batch) not in steps:
+            with _CAPTURING:
+                steps[id(batch)] = _capture(work, batch, dropout.generator, state())
+        steps[id(batch)](batch)
+
+    return step
+
+
+def _capture(work, batch, generator, state):
+    """`work` on this very `batch` as a graph, or `work`; what it changes is as before afterwards."""
+    before, random = [tensor.detach().clone() for tensor in state], generator.get_state()
 
     @torch.no_grad()
     def restore():
-        for tensor in state():
-            tensor.copy_(before[tensor]) if tensor in before else tensor.zero_()
+        torch._foreach_copy_(state, before)
         generator.set_state(random)
 
     home, aside = torch.cuda.current_stream(), torch.cuda.Stream()
     aside.wait_stream(home)
     try:
-        with torch.cuda.stream(aside), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*capturable=True")  # it is meant for the graph
+        with torch.cuda.stream(aside):
             for _ in range(WARM_UPS):
                 work(batch)
         home.wait_stream(aside)
@@ -54,6 +62,8 @@ def captured(
         torch.cuda.synchronize()
         reason = str(error).splitlines()[0]
         print(f"Note: a step could not be captured as a CUDA graph and runs slower ({reason}).", file=sys.stderr)
+        if generator.device.type == "cuda":  # its old state takes itself to be in the capture still
+            generator.graphsafe_set_state(torch.Generator(generator.device).graphsafe_get_state())
         restore()
         return work
     return lambda batch: graph.replay()

@@ -1,3 +1,5 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -55,22 +57,34 @@ def test_outputs_that_are_not_finite_are_no_predictions():
 
 @pytest.mark.parametrize("shapes", SHAPES)
 def test_groups_hold_every_row_once(shapes):
-    """Each row, padding rows too, stands in the cell of its group that it looks for its result in."""
-    lengths = [40, 3, 17, 38, 1, 9, 25]
+    """Each row, padding rows too, stands in the cell that its place names, in the grid of each head."""
+    lengths, heads = [40, 3, 17, 38, 1, 9, 25], 2
     for batch in Batches(random_corpus(lengths), "test", 4, "cpu", shapes=shapes):
         packing = batch.packing
-        real, every = int(packing.sizes[1]), int(packing.sizes[0] * (packing.length > 0).sum())
-        padded = torch.cat([group.padded_row_at.flatten() for group in packing.groups])
-        grouped = torch.cat([group.row_at.flatten() for group in packing.groups])
-        rows = torch.cat([torch.arange(real), torch.arange(packing.rows, packing.rows + every - real)])
-        assert torch.equal(padded[packing.padded_result[rows]], rows)
-        assert torch.equal(grouped[packing.result[:real]], torch.arange(real))
-        assert sorted(torch.cat([group.dialogues for group in packing.groups]).tolist()) == list(
-            range(len(packing.length))
-        )
+        real = int(packing.sizes[1])
+        for places, at, rows in (
+            (packing.places, [group.row_at for group in packing.groups], range(real)),
+            (packing.padded_places, [group.padded_row_at for group in packing.groups], range(len(packing.position))),
+        ):
+            cells = [(head, row) for grid in at for head in range(heads) for row in grid.flatten().tolist()]
+            found = cells_of(places, heads)
+            for row in rows:
+                assert [cells[cell] for cell in found[row]] == [(head, row) for head in range(heads)]
+        assert packing.padded_row_at.flatten().sort().values.tolist() == list(range(packing.padded_row_at.numel()))
+        taken = {cell for row in cells_of(packing.places, heads)[:real] for cell in row}
+        for row in cells_of(packing.places, heads)[real:]:  # surplus rows look where nobody stands
+            assert not taken & set(row)
+        members = torch.cat([group.dialogues for group in packing.groups]).tolist()
+        assert sorted(members) == list(range(len(packing.length)))
         for group in packing.groups:
             assert torch.equal(group.length, packing.length[group.dialogues])
-        assert grouped.max() < real  # also where a dialogue has ended
+            assert group.row_at.max() < real  # also where a dialogue has ended
+
+
+def cells_of(places, heads):
+    """Of each row its cell in the grid of each head."""
+    columns = places.before.tolist(), places.at.tolist(), places.cells.tolist()
+    return [[heads * before + h * n + at for h in range(heads)] for before, at, n in zip(*columns, strict=True)]
 
 
 @pytest.mark.parametrize("shapes", SHAPES)
@@ -98,30 +112,64 @@ def test_rounded_and_fixed_shapes():
         for s in SHAPES
     }
     assert sizes["exact"] == [(47, 120), (15, 24)]
-    assert sizes["rounded"] == [(64, 64 + 96), (32, 32 + 32)]
-    assert len(set(sizes["fixed"])) == 1
-    assert sizes["fixed"][0][0] == 40 + 12 + 6
+    assert sizes["rounded"] == [(64, 120), (15, 24)]  # both of the second batch are a group: no free cell
+    assert sizes["fixed"] == [(47, 120), (47, 120)]
 
 
 def test_batches_of_fixed_shape_share_their_tensors_but_not_with_those_made_again():
     batches = Batches(random_corpus([3, 5, 4]), "test", 2, "cpu", shapes="fixed")
-    first = batches.static_batch()
-    assert [batch is first for batch in batches] == [True, True]
-    other = batches.with_order()
-    assert other.static_batch() is not first
-    assert other.static_batch().packing.length.data_ptr() != first.packing.length.data_ptr()
+    first, second = batches
+    assert first is second
+    other = next(iter(batches.with_order()))
+    assert other is not first
+    assert other.packing.length.data_ptr() != first.packing.length.data_ptr()
+
+
+def test_a_shuffled_split_has_few_shapes_and_most_batches_are_small():
+    rng = np.random.default_rng(0)
+    corpus = random_corpus(rng.integers(1, 30, 103).tolist())
+    batches = Batches(corpus, "test", 20, "cpu", torch.Generator().manual_seed(0), shapes="fixed")
+    seen = Counter((len(b.packing.length), b.packing.rows) for _ in range(30) for b in batches)
+    (few, _), *full = sorted(seen)
+    assert few == 3
+    assert {dialogues for dialogues, _ in full} == {20}
+    worst = int(np.sort(corpus.lengths)[-20:].sum())
+    assert seen[full[0]] >= 145  # of 150 full batches
+    assert full[0][1] < 0.8 * worst
+
+
+def test_what_is_prepared_is_what_would_have_come_and_is_forgotten_when_the_order_changes():
+    corpus = small_corpus("MELD", sizes=(20, 2, 3))
+    orders = []
+    for prepared in (False, True):
+        generator = torch.Generator().manual_seed(0)
+        batches = Batches(corpus, "train", 6, "cpu", generator, shapes="fixed")
+        epochs = []
+        for epoch in range(3):
+            epochs.append([batch.rows.tolist() for batch in batches])
+            before = generator.get_state()
+            if prepared:
+                batches.prepare()
+            assert torch.equal(generator.get_state(), before)  # which a run keeps, to be resumed from
+            if epoch == 1:
+                generator.manual_seed(7)
+        orders.append(epochs)
+    assert orders[0] == orders[1]
+    assert orders[0][1] != orders[0][2]
 
 
 def test_queries_without_history():
     corpus = random_corpus([5, 2, 3], speakers=3)
     corpus.speaker[:] = [0, 0, 1, 0, 2, 1, 1, 2, 0, 1]
     (batch,) = Batches(corpus, "test", 3, "cpu")
-    results = sum(group.row_at.numel() for group in batch.packing.groups)
+    cells = sum(group.row_at.numel() for group in batch.packing.groups)
     expected = {"no_self": [0, 2, 4, 5, 7, 8, 9], "no_cross": [0, 1, 5, 6, 7]}
     for name, rows in expected.items():
         empty = getattr(batch.packing, name)
-        assert (empty.result >= results).nonzero()[:, 0].tolist() == rows
-        assert empty.result[rows].tolist() == list(range(results, results + len(rows)))
+        places = cells_of(empty.places, 2)
+        assert [row for row in range(10) if places[row][0] >= 2 * cells] == rows
+        behind = [cell for row in rows for cell in places[row]]
+        assert behind == list(range(2 * cells, 2 * cells + 2 * len(rows)))
         assert empty.dialogue.tolist() == [0 if r < 5 else 1 if r < 7 else 2 for r in rows]
 
 

@@ -93,7 +93,7 @@ def test_a_tally_counts_each_utterance_once(shapes):
     torch.manual_seed(0)
     for batch in batches:
         log_prob = torch.randn(len(batch.label), 3)
-        tally.add(torch.tensor(0.25), log_prob, batch)
+        tally.add(torch.tensor(0.25), log_prob, batch.label, batch.share)
         for k in range(int(batch.packing.sizes[1])):
             expected[batch.label[k], log_prob[k].argmax()] += 1
     ((loss, _, confusion),) = Tally.read(tally)
