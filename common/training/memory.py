@@ -19,9 +19,9 @@ MUCH = 6 * 2**30  # bytes from which it is said
 def step_bytes(lengths: Sequence[int], widths: dict[str, int], settings: NetworkSettings) -> float:
     """Memory that a training step on a CPU takes for a batch of dialogues of `lengths`, in bytes.
 
-    Counted are numbers for each row, padding included, for each weight of attention that is kept, and for those of the
-    largest grid while it is computed. The four factors are fitted to measurements from 5 to 5,000 turns, in one to 300
-    dialogues (tests/training/test_memory.py), which they meet within a tenth from 500 turns on.
+    Counted are numbers for each row, padding included, for each weight of attention that is kept, for those that are
+    computed at a time, and for each cell of the masks. The five factors are fitted to measurements from 5 to 5,000
+    turns, in one to 300 dialogues (tests/training/test_memory.py), which they meet within 15 %.
     """
     turns = np.array(lengths)
     longest, real = turns.max(), turns.sum()
@@ -31,14 +31,17 @@ def step_bytes(lengths: Sequence[int], widths: dict[str, int], settings: Network
     D = d * len(settings.modalities_in_use)
     block = settings.layers * (16 * inner + 14 * (D + d))  # of an event and an emotion block
     inputs = 24 * D + sum(widths[name] for name in {*settings.modalities_in_use, "event"})
-    kept = largest = 0
+    kept = largest = masks = 0
     for members in group(turns):
         keys = turns[members].max()
-        for queries, blocks in ((longest if released else keys, 2), (keys, 3)):  # under H, and under S or C
-            weights = len(members) * settings.heads * queries * keys
+        # under H, and under S or C: queries, blocks of the network, masks
+        for queries, blocks, count in ((longest if released else keys, 2, 1), (keys, 3, 2)):
+            cells = len(members) * queries * keys
+            weights = settings.heads * cells
             kept += settings.layers * blocks * weights if weights <= LARGE else 0
-            largest = max(largest, weights)
-    return float(4 * (0.83 * rows * block + 1.38 * real * (2 * block + inputs) + 2.6 * kept + 4.5 * largest))
+            largest, masks = max(largest, min(weights, LARGE)), masks + count * cells
+    numbers = 0.63 * rows * block + 0.87 * real * (2 * block + inputs) + 1.83 * kept + 7.7 * largest + 2.1 * masks
+    return float(4 * numbers)
 
 
 def check_memory(corpus: Corpus, settings: TrainingSettings, device: torch.device, seeds: int) -> str | None:
