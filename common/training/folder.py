@@ -15,6 +15,7 @@ import yaml
 from common.errors import InputError
 from common.files import atomic, check_free, folder_for, locked, read_yaml
 from common.settings import TrainingSettings, build
+from common.training.tables import strings, whole_rows
 
 SETTINGS, HISTORY, RESULTS, PREDICTIONS = "settings.yaml", "history.csv", "results.csv", "predictions.csv"
 CURVES = "curves"  # a figure, .png and .svg
@@ -97,13 +98,14 @@ class RunFolder:
             raise InputError(f"{path}: missing, the weights that this run starts from; restore it, or train again")
         return path
 
-    def write_table(self, name: str, rows: list[dict] | pd.DataFrame) -> None:
-        """Write rows as the CSV file `name`."""
+    def write_table(self, name: str, text: str) -> None:
+        """Write the CSV file `name`."""
         with atomic(self.path / name) as file:
-            pd.DataFrame(rows).to_csv(file, index=False)
+            file.write(text)
 
     def finished(self) -> list[dict[int, pd.DataFrame]]:
-        """Of results.csv, predictions.csv and history.csv each: finished seed to its rows, strings as they stand there.
+        """Of results.csv, predictions.csv and history.csv each: finished seed to its rows, strings as they stand there,
+        and in that order.
 
         Raises InputError where a file cannot be read, or predictions.csv lacks a seed that results.csv has. A history
         may lack some: a run outlives that it could not be written.
@@ -113,7 +115,9 @@ class RunFolder:
             path, rows = self.path / name, {}
             try:
                 if path.exists():
-                    rows = {int(seed): rows for seed, rows in _strings(path).groupby("seed")}
+                    text = path.read_bytes().decode()
+                    table = strings(whole_rows(text) if name == PREDICTIONS else text)
+                    rows = {int(seed): rows for seed, rows in table.groupby("seed", sort=False)}
             except (KeyError, ValueError) as error:
                 todo = "remove it" if name == HISTORY else "train again into another folder"
                 raise InputError(f"{path}: damaged ({error}); {todo}") from None
@@ -121,7 +125,7 @@ class RunFolder:
             for seed in seeds:
                 if seed not in rows and name != HISTORY:
                     raise InputError(f"{path}: nothing of seed {seed}, which is finished; train again elsewhere")
-            tables.append({seed: rows[seed] for seed in seeds if seed in rows})
+            tables.append({seed: rows[seed] for seed in rows if seed in seeds})
         return tables
 
 
@@ -169,20 +173,6 @@ class Unfinished:
         """Forget what was kept."""
         if self._path is not None:
             self._path.unlink(missing_ok=True)
-
-
-def as_written(table: pd.DataFrame) -> pd.DataFrame:
-    """`table` as `finished` reads it once it has been written: all strings."""
-    return _strings(io.StringIO(table.to_csv(index=False)))
-
-
-def as_one(tables: dict[int, pd.DataFrame]) -> pd.DataFrame:
-    """Tables by index of the seed as one, in that order, of strings: a file is the same whether its run was resumed."""
-    return pd.concat([as_written(tables[index]) for index in sorted(tables)])
-
-
-def _strings(file):
-    return pd.read_csv(file, dtype=str, keep_default_na=False)
 
 
 def origin_of(data_dir: str | Path, synthetic: bool) -> dict[str, Any]:

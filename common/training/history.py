@@ -5,9 +5,10 @@ import time
 
 import pandas as pd
 
-from common.training.folder import HISTORY, RunFolder, as_one
+from common.training.folder import HISTORY, RunFolder
+from common.training.tables import block_of, joined
 
-EVERY = 1.0  # seconds between two writings
+EVERY = 1.0  # seconds between two writings, at least; and they take at most a twentieth of the time
 
 
 class History:
@@ -18,9 +19,9 @@ class History:
     """
 
     def __init__(self, folder: RunFolder, finished: dict[int, pd.DataFrame]):
-        self._folder, self._tables = folder, finished
+        self._folder, self._ended = folder, {index: block_of(table) for index, table in finished.items()}
         self._rows: dict[int, list[dict]] = {}
-        self._lock, self._writing, self._written = threading.Lock(), threading.Lock(), 0.0
+        self._lock, self._writing, self._due = threading.Lock(), threading.Lock(), 0.0
         self.problem: str | None = None
         self._said = False
 
@@ -34,24 +35,34 @@ class History:
         with self._lock:
             self._rows[index].append(row)
 
+    def end(self, index: int) -> None:
+        """The seed at `index` has ended: its rows are written, and not converted again."""
+        with self._lock:
+            if rows := self._rows.pop(index):
+                self._ended[index] = block_of(pd.DataFrame(rows))
+        self.write()
+
     def write(self) -> None:
         """Write what is known. Raises OSError only where the run's folder is gone."""
         with self._writing:
-            self._written = time.monotonic()
+            begun = time.monotonic()
             with self._lock:  # a table needs rows that stay as they are
-                tables = self._tables | {index: pd.DataFrame(rows) for index, rows in self._rows.items() if rows}
+                growing = {index: block_of(pd.DataFrame(rows)) for index, rows in self._rows.items() if rows}
+                blocks = self._ended | growing
             try:
-                if tables:
-                    self._folder.write_table(HISTORY, as_one(tables))
+                if blocks:
+                    self._folder.write_table(HISTORY, joined(blocks))
                 self.problem = None
             except Exception as error:
                 if not self._folder.path.is_dir():
                     raise
                 self.problem = f"{self._folder.path / HISTORY}: not written ({error})"
+            now = time.monotonic()
+            self._due = now + max(EVERY, 20 * (now - begun))
 
     def write_now_and_then(self) -> str | None:
         """Write if it is time; returns a problem once, when it is the first."""
-        if time.monotonic() - self._written > EVERY:
+        if time.monotonic() > self._due:
             self.write()
         if self.problem is None or self._said:
             return None

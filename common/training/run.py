@@ -24,18 +24,12 @@ from common.progress import Progress
 from common.release.checkpoint import load_released, save_released
 from common.settings import NetworkSettings, TrainingSettings
 from common.training.fit import Trainer
-from common.training.folder import (
-    PREDICTIONS,
-    RESULTS,
-    RunFolder,
-    Unfinished,
-    as_one,
-    checkpoint_name,
-)
+from common.training.folder import PREDICTIONS, RESULTS, RunFolder, Unfinished, checkpoint_name
 from common.training.history import History
 from common.training.loss import class_weights
 from common.training.memory import check_memory
 from common.training.side_by_side import check_threads, side_by_side
+from common.training.tables import Growing, block_of, joined
 
 _SEEDING = threading.Lock()  # initial weights come of PyTorch's own random numbers, which all threads share
 
@@ -111,12 +105,12 @@ def train_run(
                 side_by_side(lambda k: run.seed(run.unfinished[k]), len(run.unfinished), device, settings.threads)
         except BaseException as error:
             with suppress(Exception):  # it would hide the cause
-                run.history.write()
+                run.write()
             if isinstance(error, KeyboardInterrupt):
                 done = f"{len(run.results)} of {len(settings.seeds)} seeds are finished"
                 error.args = (done,) if run.begun else ()
             raise
-        run.history.write()
+        run.write()
     return run.tested(), run.problems()
 
 
@@ -146,14 +140,24 @@ class _Run:
         shapes = {"train": "fixed" if fixed else "rounded", "valid": "fixed" if fixed else "exact", "test": "exact"}
         self._batches = {s: Batches(corpus, s, settings.batch_size, device, shapes=shapes[s]) for s in shapes}
         self._failures = {}
-        self.results, self._predictions, history = (
-            {index: table[seed] for index, seed in enumerate(settings.seeds) if seed in table}
-            for table in (folder.finished() if folder.resumed else ({}, {}, {}))
-        )
+        index = {seed: index for index, seed in enumerate(settings.seeds)}
+        tables = folder.finished() if folder.resumed else ({}, {}, {})
+        results, predictions, history = ({index[s]: rows for s, rows in t.items() if s in index} for t in tables)
+        self.results = {index: block_of(rows) for index, rows in results.items()}
+        self._tested = {index: self._scores(rows) for index, rows in predictions.items()}
+        self._predictions = Growing(folder.path / PREDICTIONS, predictions)
         self.history = History(folder, history)
         for seed in (settings.seeds[index] for index in self.results):
             Unfinished(folder, seed).drop()  # of a run that was killed right after finishing it
         self.unfinished = [index for index in range(len(settings.seeds)) if index not in self.results]
+
+    def _scores(self, predictions):
+        """Test scores of a finished seed from its rows of predictions.csv. Raises InputError where some are missing."""
+        label, classes, found = self._batches["test"].label, self._corpus.classes, len(predictions)
+        if found != len(label):
+            where = f"{self._folder.path / PREDICTIONS}: {found} rows of a finished seed"
+            raise InputError(f"{where}; expected {len(label)}, the test split; restore it, or train again elsewhere")
+        return scores(label, [classes.index(name) for name in predictions.prediction], classes)
 
     def seed(self, index):
         """Train, select and test the seed at `index`; a generator that yields when set up and after each epoch."""
@@ -169,12 +173,10 @@ class _Run:
         shuffling = torch.Generator().manual_seed(seed)
         if "shuffling" in state:
             shuffling.set_state(state["shuffling"])
-        train, valid = (
-            self._batches["train"].with_order(shuffling if settings.shuffle else None),
-            self._batches["valid"],
-        )
+        train = self._batches["train"].with_order(shuffling if settings.shuffle else None)
+        valid = self._batches["valid"].with_order()
         title = f"{self._corpus.name} seed {seed} ({index + 1}/{len(settings.seeds)})"
-        trainer = Trainer(network, train, valid.with_order(), settings, self._weight, title, state.pop("trainer", None))
+        trainer = Trainer(network, train, valid, settings, self._weight, title, state.pop("trainer", None))
         rows = state["history"]
         self.history.start(index, rows)
 
@@ -199,6 +201,7 @@ class _Run:
                 raise
             except InputError as error:  # a loss, or outputs, that are not finite; the other seeds continue
                 self._failures[index] = str(error) if title in str(error) else f"{title}: {error}"
+                self.history.end(index)
         unfinished.drop()
 
     def _begin(self):
@@ -217,23 +220,25 @@ class _Run:
         )
 
     def _finish(self, index, trainer):
-        settings, evaluated = self._settings, {}
-        save_released(
-            trainer.network, self._folder.path / checkpoint_name(index), self._about
-        )  # first: it took longest
+        seed, evaluated = self._settings.seeds[index], {}
+        save_released(trainer.network, self._folder.path / checkpoint_name(index), self._about)  # it took longest
         for split in ("valid", "test"):
             batches = self._batches[split].with_order()
             log_prob = evaluate(trainer.network, batches)
             evaluated[split] = scores(batches.label, log_prob.argmax(1), self._corpus.classes)
-        row = result_row(settings.seeds[index], trainer.selection.epoch, evaluated, self._corpus.classes)
-        predicted = prediction_rows(self._corpus, "test", log_prob, seed=settings.seeds[index])
-        self.history.write()
+        row = result_row(seed, trainer.selection.epoch, evaluated, self._corpus.classes)
+        predicted = prediction_rows(self._corpus, "test", log_prob, seed=seed)
+        self.history.end(index)
         with self._writing:
-            self._predictions[index] = predicted
-            self._folder.write_table(PREDICTIONS, as_one(self._predictions))
-            results = self.results | {index: pd.DataFrame([row])}
-            self._folder.write_table(RESULTS, as_one(results))  # last: with it the seed is finished
-            self.results = results
+            self._predictions.add(index, predicted)
+            results = self.results | {index: block_of(pd.DataFrame([row]))}
+            self._folder.write_table(RESULTS, joined(results))  # last: with it the seed is finished
+            self.results, self._tested[index] = results, evaluated["test"]
+
+    def write(self):
+        """Write what was put off."""
+        self.history.write()
+        self._predictions.put_in_order()
 
     def problems(self):
         """What went wrong, a line each."""
@@ -242,8 +247,4 @@ class _Run:
 
     def tested(self):
         """Seed to its test scores, of those that are finished."""
-        tested, classes = {}, self._corpus.classes
-        for index in sorted(self.results):
-            predicted = [classes.index(name) for name in self._predictions[index].prediction]
-            tested[self._settings.seeds[index]] = scores(self._batches["test"].label, predicted, classes)
-        return tested
+        return {self._settings.seeds[index]: self._tested[index] for index in sorted(self._tested)}

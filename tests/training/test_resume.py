@@ -3,6 +3,7 @@
 import itertools
 import math
 import shutil
+import threading
 from dataclasses import replace
 
 import pandas as pd
@@ -62,6 +63,8 @@ def test_a_run_that_goes_on_ends_as_if_it_had_not_been_stopped(corpus, stopped, 
 
     assert pd.read_csv(stopped / "results.csv").seed.tolist() == [5]
     (stopped / ".results.csv.1.aa.part").write_text("of a writer that was killed")
+    with open(stopped / "predictions.csv", "a") as file:  # killed while it appended
+        file.write((stopped / "predictions.csv").read_text().splitlines(True)[1].replace("5,", "6,", 1) + "6,dia")
     monkeypatch.setattr(fit.Trainer, "run_epoch", counted)
     tested, failures = train_run(corpus, SETTINGS, CPU, stopped, resume=True)
     assert sorted(epochs) == [("6", e) for e in range(9, SETTINGS.epochs)] + [("7", e) for e in range(SETTINGS.epochs)]
@@ -72,6 +75,33 @@ def test_a_run_that_goes_on_ends_as_if_it_had_not_been_stopped(corpus, stopped, 
     assert sorted(p.name for p in stopped.iterdir()) == sorted(p.name for p in quiet.iterdir())
     results = pd.read_csv(stopped / "results.csv")
     assert [tested[seed]["wf1"] for seed in SETTINGS.seeds] == pytest.approx(results.test_wf1.tolist())
+
+
+def test_seeds_that_end_in_another_order(corpus, quiet, tmp_path, monkeypatch):
+    """Files are in the order of the seeds, whichever ended first, and whether the run is over or stopped."""
+    select = fit.Trainer.select
+
+    def later(trainer):
+        if "seed 5" in trainer.title:
+            assert last.wait(60)
+        select(trainer)
+
+    def written(folder, name, text, write=RunFolder.write_table):
+        write(folder, name, text)
+        if name == "results.csv" and text.count("\n") == 3:
+            last.set()
+
+    last, threads = threading.Event(), torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        monkeypatch.setattr(fit.Trainer, "select", later)
+        monkeypatch.setattr(RunFolder, "write_table", written)
+        train_run(corpus, SETTINGS, CPU, tmp_path / "run")
+    finally:
+        torch.set_num_threads(threads)
+    assert last.is_set()
+    for name in ("results.csv", "predictions.csv"):
+        assert (tmp_path / "run" / name).read_bytes() == (quiet / name).read_bytes()
 
 
 def test_a_run_that_was_finished_is_told_again(corpus, quiet, tmp_path):
@@ -117,6 +147,13 @@ def test_what_cannot_be_resumed(corpus, stopped, tmp_path):
         else:
             refused(stopped, f"{name}: nothing of seed 5")
         (stopped / name).write_text(content)
+    rows = (stopped / "predictions.csv").read_text()
+    (stopped / "predictions.csv").write_text(rows.rstrip("\n"))  # an editor does that
+    with pytest.raises(
+        InputError, match=r"predictions.csv: (\d+) rows of a finished seed; expected \d+, the test split"
+    ):
+        train_run(corpus, SETTINGS, CPU, stopped, resume=True)
+    (stopped / "predictions.csv").write_text(rows)
     weights = (stopped / "ECERC_MODEL.pkl").rename(tmp_path / "moved")
     refused(stopped, r"ECERC_MODEL.pkl: missing, though seed 5 is finished; restore it")
     weights.rename(stopped / "ECERC_MODEL.pkl")
