@@ -1,10 +1,8 @@
 """The arithmetic that a pass over a split cannot do without, and how fast this machine multiplies matrices."""
 
-import time
-
-import numpy as np
 import torch
 
+from benchmarks.measures import alternating, spread
 from common.batching.batches import Batches
 from common.network.linear import linear
 from common.settings import NetworkSettings
@@ -44,15 +42,7 @@ def floating_point_operations(
 
 def matrix_rate(device: torch.device) -> dict[str, float]:
     """Floating-point operations a second of float32 products of the sizes that occur: PyTorch's default, and ours."""
-    found = {}
     x, part = torch.randn(2048, 384, device=device), torch.nn.Linear(384, 1024, bias=False, device=device)
-    for name, product in (("default", lambda x, part: part(x)), ("ours", linear)):
-        seconds = []
-        for _ in range(30):
-            start = time.perf_counter()
-            product(x, part)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            seconds.append(time.perf_counter() - start)
-        found[name] = 2 * x.numel() * part.out_features / float(np.median(seconds))
-    return found
+    pairs = alternating(lambda: part(x), lambda: linear(x, part), 30)
+    seconds = (spread(times)["median"] for times in zip(*pairs, strict=True))
+    return {name: 2 * x.numel() * part.out_features / s for name, s in zip(("default", "ours"), seconds, strict=True)}

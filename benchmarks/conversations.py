@@ -59,7 +59,7 @@ def released_shape(dataset: str, seed: int = 0) -> Corpus:
         "offset": np.concatenate([[0], np.cumsum(lengths)]),
     }
     values |= {"sentences": [], "speakers": [str(k) for k in range(max(kinds))]}
-    values |= {"sentiment": label % 3 if dataset == meld.NAME else None}
+    values |= {"sentiment": meld.SENTIMENT_OF[label] if dataset == meld.NAME else None}
     return Corpus(**vars(corpus) | values)
 
 

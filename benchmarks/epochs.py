@@ -1,14 +1,13 @@
-"""Epochs of training, and evaluation: ours, the plain ones, and the bound that the arithmetic sets."""
+"""Epochs of training, and evaluation: ours, the authors' way, and the bound that the arithmetic sets."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 
 from benchmarks import plain
 from benchmarks.bound import floating_point_operations, matrix_rate
+from benchmarks.measures import alternating, clock_for, spread
 from common.batching.batches import Batches
 from common.data.corpus import SPLITS
 from common.data.load import load_corpus
@@ -21,13 +20,8 @@ from common.training.loss import class_weights
 from common.training.run import build_network
 
 
-def spread(seconds: list[float]) -> dict[str, float]:
-    """The median and the range of some measurements."""
-    return {"median": float(np.median(seconds)), "least": min(seconds), "most": max(seconds), "n": len(seconds)}
-
-
 def settings_of(dataset: str, **changes) -> TrainingSettings:
-    """Hyperparameters of the plain implementation's recipe."""
+    """Hyperparameters of the recipe in `plain.py`."""
     recipe = plain.RECIPE[dataset]
     rates = dict(zip(("evidence_dropout", "attention_dropout", "classifier_dropout"), recipe["rates"], strict=True))
     return TrainingSettings(
@@ -58,23 +52,34 @@ def measure_epochs(dataset: str, folder: str, repetitions: int, threads: int, de
         works = zip(
             ("training epoch and validation", "evaluation of test"),
             _ours(corpus, settings, device),
-            _plain(dataset, splits, rule, device),
+            _authors(dataset, splits, rule, device),
             _necessary(corpus, settings),
             strict=True,
         )
+        measured, total = [], 0.0
         for name, ours, theirs, operations in works:
-            pairs = [(_timed(theirs), _timed(ours)) for _ in range(repetitions + 1)][1:]  # the first warms up
-            rows[f"{rule}: {name}, s"] = spread([b for _, b in pairs])
-            rows[f"{rule}: {name}, plain, s"] = spread([a for a, _ in pairs])
-            rows[f"{rule}: {name}, plain / ours"] = spread([a / b for a, b in pairs])
-            rows[f"{rule}: {name}, necessary GFLOP"] = operations / 1e9
-            median = rows[f"{rule}: {name}, s"]["median"]
-            rows[f"{rule}: {name}, bound, s"] = operations / max(rates.values())
-            rows[f"{rule}: {name}, share of the matrix rate"] = operations / max(rates.values()) / median
+            measured.append(alternating(ours, theirs, repetitions, clock_for(device, threads)))
+            rows |= _rows(f"{rule}: {name}", measured[-1], operations, max(rates.values()))
+            total += operations
+        epochs = [(a + c, b + d) for (a, b), (c, d) in zip(*measured, strict=True)]
+        rows |= _rows(f"{rule}: epoch with validation and test", epochs, total, max(rates.values()))
     if device.type == "cuda":
         rows["peak GPU memory, GB"] = torch.cuda.max_memory_allocated(device) / 1e9
     torch.set_num_threads(before)
     return rows
+
+
+def _rows(title, pairs, operations, rate):
+    """Rows of what was measured in pairs, ours first, and took so many operations, of which `rate` go in a second."""
+    ours, theirs = zip(*pairs, strict=True)
+    return {
+        f"{title}, s": spread(ours),
+        f"{title}, authors' way, s": spread(theirs),
+        f"{title}, authors' way / ours": spread([b / a for a, b in pairs]),
+        f"{title}, necessary GFLOP": operations / 1e9,
+        f"{title}, bound, s": operations / rate,
+        f"{title}, share of the matrix rate": operations / rate / spread(ours)["median"],
+    }
 
 
 def _ours(corpus, settings, device) -> tuple[Callable, Callable]:
@@ -99,8 +104,8 @@ def _ours(corpus, settings, device) -> tuple[Callable, Callable]:
     return Trainer(network, train, valid, settings, weight).run_epoch, evaluates
 
 
-def _plain(dataset, splits, rule, device) -> tuple[Callable, Callable]:
-    """The same of the plain implementation."""
+def _authors(dataset, splits, rule, device) -> tuple[Callable, Callable]:
+    """The same, the authors' way."""
     network = plain.build(dataset, strict=rule == "strict").to(device)
     optimizer = plain.adam(dataset, network)
 
@@ -127,11 +132,3 @@ def _necessary(corpus, settings) -> tuple[float, float]:
         for split in SPLITS
     )
     return train + valid, test
-
-
-def _timed(work):
-    start = time.perf_counter()
-    work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - start

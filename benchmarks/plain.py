@@ -1,7 +1,9 @@
-"""A plain implementation to compare with: what one writes down first, following the description of the release.
+"""The authors' way of doing things, to compare with: what their code does in an epoch, in the same order.
 
-Features stay per-dialogue lists as the pickles hold them and are converted again in each epoch, everything is padded,
-the network is `common/network/reference.py`, and the test split is evaluated in each epoch.
+Features stay per-dialogue lists as the pickles hold them and are converted again in each epoch, everything is padded to
+the longest dialogue, masks are made for each batch, the network is `common/network/reference.py`, the optimiser
+`torch.optim.Adam` with its defaults, losses and predictions come back after each batch, and the test split is evaluated
+in each epoch. It is written anew from the description of the release, and computes the same as `common` (tested).
 
 `python -m benchmarks.plain IEMOCAP --data-dir DIR --epochs 3` trains three seeds as the release does.
 """
@@ -107,6 +109,7 @@ def passed(dataset, network, dialogues, optimizer=None, device="cpu"):
 
 
 def adam(dataset, network):
+    """PyTorch's default: on a CPU one parameter after the other, not fused."""
     return torch.optim.Adam(network.parameters(), lr=RECIPE[dataset]["lr"], weight_decay=2e-4)
 
 

@@ -1,4 +1,4 @@
-"""Measures speed and memory, beside a plain implementation and the bound that the arithmetic sets.
+"""Measures speed and memory, beside the authors' way of doing things and the bound that the arithmetic sets.
 
 It writes random files of the released sizes to a temporary folder, and takes some minutes.
 """
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from common.settings import DATASET_NAMES
 
-PARTS = ("load", "epoch", "length", "run")
+PARTS = ("start", "load", "products", "epoch", "length", "growth", "run")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parser.add_argument("--data-dir", type=Path, help="folder of the generated files, kept (default: a temporary one)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all measurements to this file")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write them as a table to this file")
 
 
 def run(arguments: argparse.Namespace) -> None:
