@@ -2,7 +2,7 @@
 
 import torch
 
-from benchmarks.measures import alternating, spread
+from benchmarks.measures import alternating, clock_for, spread
 from common.batching.batches import Batches
 from common.network.linear import linear
 from common.settings import NetworkSettings
@@ -40,9 +40,9 @@ def floating_point_operations(
     return total
 
 
-def matrix_rate(device: torch.device) -> dict[str, float]:
+def matrix_rate(device: torch.device, threads: int) -> dict[str, float]:
     """Floating-point operations a second of float32 products of the sizes that occur: PyTorch's default, and ours."""
     x, part = torch.randn(2048, 384, device=device), torch.nn.Linear(384, 1024, bias=False, device=device)
-    pairs = alternating(lambda: part(x), lambda: linear(x, part), 30)
+    pairs = alternating(lambda: part(x), lambda: linear(x, part), 30, clock_for(device, threads))
     seconds = (spread(times)["median"] for times in zip(*pairs, strict=True))
     return {name: 2 * x.numel() * part.out_features / s for name, s in zip(("default", "ours"), seconds, strict=True)}

@@ -43,7 +43,7 @@ def measure_epochs(dataset: str, folder: str, repetitions: int, threads: int, de
     device, before = choose_device(device), torch.get_num_threads()
     torch.set_num_threads(threads)
     keep_memory()
-    rates = matrix_rate(device)
+    rates = matrix_rate(device, threads)
     rows: dict[str, Any] = {f"matrix products, {name}, GFLOP/s": rate / 1e9 for name, rate in rates.items()}
     corpus, _ = load_corpus(dataset, folder)
     splits = plain.load(dataset, folder)

@@ -38,7 +38,7 @@ class History:
     def end(self, index: int) -> None:
         """The seed at `index` has ended: its rows are written, and not converted again."""
         with self._lock:
-            if rows := self._rows.pop(index):
+            if rows := self._rows.pop(index, None):  # a seed may fail after its end
                 self._ended[index] = block_of(pd.DataFrame(rows))
         self.write()
 

@@ -77,6 +77,24 @@ def test_a_run_that_goes_on_ends_as_if_it_had_not_been_stopped(corpus, stopped, 
     assert [tested[seed]["wf1"] for seed in SETTINGS.seeds] == pytest.approx(results.test_wf1.tolist())
 
 
+def test_predictions_that_somebody_changes_meanwhile(corpus, tmp_path, monkeypatch):
+    """Seeds that end later fail, as their rows would stand somewhere: nothing wrong is written."""
+    write, path = RunFolder.write_table, tmp_path / "run" / "predictions.csv"
+
+    def changing(folder, name, text):
+        write(folder, name, text)
+        if name == "results.csv":
+            path.write_bytes(path.read_bytes() + b"mine\n")
+
+    monkeypatch.setattr(RunFolder, "write_table", changing)
+    tested, problems = train_run(corpus, SETTINGS, CPU, tmp_path / "run")
+    assert len(tested) == 1
+    assert len(problems) == 2
+    assert all("predictions.csv: changed while this run writes it" in problem for problem in problems)
+    assert len(pd.read_csv(tmp_path / "run" / "results.csv")) == 1
+    assert path.read_bytes().endswith(b"mine\n")
+
+
 def test_seeds_that_end_in_another_order(corpus, quiet, tmp_path, monkeypatch):
     """Files are in the order of the seeds, whichever ended first, and whether the run is over or stopped."""
     select = fit.Trainer.select
