@@ -111,6 +111,11 @@ class Batches:
             generator = torch.Generator().set_state(before)
             self._ahead = before, self._fixed_plans(generator), generator.get_state()
 
+    @property
+    def most_rows(self) -> int:
+        """At most as many rows, with padding, has a batch."""
+        return int(min(self._size, len(self._dialogues)) * self._lengths.max())
+
     def _parts(self, generator):
         """The dialogues of each batch."""
         order = self._dialogues

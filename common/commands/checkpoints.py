@@ -1,121 +1,28 @@
 """Which checkpoints are evaluated, and with which settings."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
+import torch
+
+from common.batching.side_by_side import side_by_side
 from common.commands.conversations import corpus_of, own_corpus_of
-from common.commands.options import given_options, short_path
+from common.commands.options import given_options
 from common.commands.parser import say
+from common.commands.runs import OPTIONS, find_checkpoints, of_other_data, unfinished
 from common.data import DATASETS
 from common.data.corpus import Corpus
 from common.data.load import require_files
 from common.errors import InputError
-from common.files import read_yaml
 from common.release import published
-from common.release.checkpoint import Checkpoint, checkpoints_in, read_checkpoint
-from common.release.published import CHECKPOINTS
+from common.release.checkpoint import Checkpoint, read_checkpoint
 from common.release.trained import authors_dataset, check_classes, differences, stands_for_authors
 from common.settings import OUTPUTS_DEPEND_ON, EvaluationSettings, build, words
-from common.training.folder import RESULTS, SETTINGS
+from common.training.folder import SETTINGS
 
-OPTIONS = ("checkpoints",)
-
-
-def find_checkpoints(
-    given: list[Path] | None, folder: Path, dataset: str, synthetic: bool
-) -> tuple[dict[str, Path], str]:
-    """Checkpoints as names for printing to paths, and in words where they come from.
-
-    The `given` files, and those in `given` run folders; else the released ones in `folder`, where `dataset` is the
-    folder's; else those of the newest run on `dataset` in `runs/` of the folder: a `synthetic` one or one on real data,
-    as asked for. Raises InputError where there are none.
-    """
-    if given:
-        paths, origin = [path for entry in given for path in _given(entry)], "as given"
-    else:
-        paths = [folder / name for name in CHECKPOINTS if (folder / name).is_file() and dataset in DATASETS]
-        origin = f"beside {folder.name}/inference.py ({len(paths)} of {len(CHECKPOINTS)})"
-    if not paths:
-        run = _newest_run(folder, dataset, synthetic)
-        paths = checkpoints_in(run)
-        origin = f"of the newest run with checkpoints, {short_path(run)} ({len(paths)})"
-        if newer := _newer_than(run):
-            origin += f", not of {short_path(newer)}, which is newer and has no finished seed"
-    short = len({path.name for path in paths}) == len(paths)
-    named = {path.name if short else str(path): path for path in paths}
-    if len({path.resolve() for path in paths}) < len(paths):
-        raise InputError("checkpoints: the same file stands twice; give each once", OPTIONS)
-    return named, origin
-
-
-def _given(path):
-    """The checkpoints that `path`, a file or a run's folder, stands for."""
-    paths = checkpoints_in(path) if path.is_dir() else [path] if path.is_file() else []
-    if not paths:
-        found = "no checkpoint in this folder" if path.is_dir() else "no such checkpoint"
-        raise InputError(f"{path}: {found}; expected ECERC_MODEL*.pkl, or a run's folder", OPTIONS)
-    return paths
-
-
-def _newest_run(folder, dataset, synthetic):
-    """The folder of the newest finished run with checkpoints on `dataset`."""
-    finished = [path.parent for path in (folder / "runs").glob(f"*/{RESULTS}")]
-    finished = [run for run in finished if checkpoints_in(run) and _trained_on(run) == (dataset, synthetic)]
-    if finished:
-        return max(finished, key=lambda run: (run / RESULTS).stat().st_mtime)
-    if dataset not in DATASETS:
-        raise InputError(f"{folder}: no finished run on {dataset} in runs/; name checkpoints, or train first", OPTIONS)
-    raise InputError(
-        f"{folder}: no checkpoints here ({', '.join(CHECKPOINTS)}) and no finished run on "
-        f"{'synthetic' if synthetic else 'real'} data in runs/; put the authors' there (zt-ai/ECERC on the Hugging "
-        f"Face hub: `python -m common obtain {folder.name} --only checkpoints`), name others, or train first",
-        OPTIONS,
-    )
-
-
-def _newer_than(run):
-    """The newest run beside `run` that was begun after it was finished, and is like it, but has no results yet."""
-    begun = [path.parent for path in run.parent.glob(f"*/{SETTINGS}") if not (path.parent / RESULTS).exists()]
-    finished = (run / RESULTS).stat().st_mtime
-    newer = [other for other in begun if (other / SETTINGS).stat().st_mtime > finished]
-    newer = [other for other in newer if _trained_on(other) == _trained_on(run)]
-    return max(newer, key=lambda other: (other / SETTINGS).stat().st_mtime, default=None)
-
-
-def _trained_on(run):
-    """The dataset of a run, and whether it was a synthetic one."""
-    content = _about(run)
-    return content.get("dataset"), bool(content.get("synthetic"))
-
-
-def _about(run):
-    """The content of the settings.yaml of a run; nothing where there is none."""
-    return read_yaml(run / SETTINGS) if (run / SETTINGS).is_file() else {}
-
-
-def _unfinished(paths):
-    """A note for each run that is evaluated as a whole and lacks some of its seeds."""
-    notes = []
-    for run in dict.fromkeys(path.parent for path in paths.values()):
-        there = checkpoints_in(run)
-        values = _about(run).get("hyperparameters")
-        seeds = values.get("seeds") if isinstance(values, dict) else None
-        if isinstance(seeds, list) and len(there) < len(seeds) and set(there) <= set(paths.values()):
-            what = f"{len(there)} of {len(seeds)} seeds; its training goes on, was stopped, or failed for the others"
-            notes.append(f"Note: {short_path(run)} has {what}.")
-    return notes
-
-
-def _of_other_data(paths, corpus):
-    """A note for each run that was trained on other files than those of `corpus`."""
-    notes = []
-    for run in dict.fromkeys(path.parent for path in paths.values()):
-        content = _about(run)
-        data = content.get("data") if not content.get("synthetic") else None  # which is said elsewhere
-        sources = data.get("sha256") if isinstance(data, dict) and "synthetic" not in corpus.sources else None
-        if isinstance(sources, dict) and sources != corpus.sources:
-            notes.append(f"Note: {short_path(run)} was trained on other data files than these.")
-    return notes
+AT_A_TIME = 4  # files that are read
+HELD = 3  # checkpoints, of all that are given, whose weights are kept between reading and evaluating them
 
 
 def _copies(checkpoints):
@@ -146,22 +53,33 @@ def prepared(
     name = own_corpus.name if own_corpus else dataset
     paths, origin = find_checkpoints(given, folder, name, arguments.synthetic)
     paths = paths if all_of_them else dict(list(paths.items())[:1])
-    checkpoints = {name: read_checkpoint(path) for name, path in paths.items()}
+    checkpoints = _read(paths)
     options = given_options(arguments, EvaluationSettings)
     settings, classes, notes = trained_settings(
         name, checkpoints, hyperparameters, options, arguments.synthetic, arguments.classes
     )
-    notes = [*_unfinished(paths), *_copies(checkpoints), *notes]
+    notes = [*unfinished(paths), *_copies(checkpoints), *notes]
     say("\n".join([f"Checkpoints {origin}: {', '.join(checkpoints)}", *notes]))
     corpus, origin = corpus_of(dataset, arguments, settings.labels, own_corpus)
     if not (own_corpus and given):  # later conversations of one's own are other files by intention
-        for note in _of_other_data(paths, corpus):
+        for note in of_other_data(paths, corpus):
             say(note)
     if own_corpus or arguments.classes:
         corpus = corpus.with_classes(classes or corpus.classes)
     elif classes:
         check_classes(next(iter(checkpoints)), classes, corpus.classes, [*OPTIONS, "labels"])
     return checkpoints, settings, corpus, origin
+
+
+def _read(paths):
+    """The checkpoints at `paths`; the weights of the first HELD of them stay in memory."""
+
+    def job(path, held):
+        checkpoint = read_checkpoint(path)
+        return checkpoint if held else checkpoint.without_weights()
+
+    jobs = (partial(job, path, k < HELD) for k, path in enumerate(paths.values()))
+    return dict(zip(paths, side_by_side(jobs, min(AT_A_TIME, torch.get_num_threads())), strict=True))
 
 
 def trained_settings(

@@ -1,13 +1,16 @@
 """What `inference.py` does: evaluates checkpoints, prints their scores, and writes predictions and a report."""
 
 import argparse
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 import pandas as pd
 import torch
 
 from common.batching.batches import Batches
+from common.batching.side_by_side import side_by_side, workers_for
 from common.commands.checkpoints import prepared
 from common.commands.conversations import check_own_corpus
 from common.commands.options import short_path
@@ -21,6 +24,7 @@ from common.evaluation.evaluate import evaluate
 from common.evaluation.metrics import scores
 from common.evaluation.predictions import prediction_rows
 from common.files import atomic, require_writable
+from common.network.ecerc import ECERC
 from common.reporting.analysis import ensemble_scores
 from common.reporting.paper import paper_scores
 from common.reporting.tables import (
@@ -48,42 +52,69 @@ def evaluate_checkpoints(dataset: str, folder: Path, hyperparameters: dict, argu
 
     allow_tf32(settings.precision)
     keep_memory()  # not before: reading the feature files takes more memory than anything after it
-    network = build_network(settings, corpus)
     batches = Batches(corpus, split, settings.batch_size, device)
     report = Report(page, corpus, split, settings, device, arguments.calibrated) if page else None
-    named, tables, log_probs, labelled = {}, [], [], bool((batches.label >= 0).any())
-    for name, checkpoint in checkpoints.items():
-        checkpoint.fill(network.to("cpu"))
-        log_prob = evaluate(network.to(device), batches)
-        named[name] = scores(batches.label, log_prob.argmax(1), corpus.classes)
-        tell(checkpoint_table(name, named[name], corpus.classes) if labelled else f"{name}: no label is known.")
-        known = checkpoint.path, checkpoint.sha256, network, corpus, settings, device
-        fitted = temperature_of(*known) if arguments.calibrated else None
-        if report:
-            report.add(name, checkpoint, network, log_prob, fitted)
-        if fitted:
-            temperature, fitted_on = fitted
-            warm = torch.from_numpy(with_temperature(log_prob.numpy(), temperature))
-            tell(f"{confidence_line(batches.label, log_prob, warm)} Temperature {temperature:.3f}, of the {fitted_on}.")
-            log_prob = warm
-        tell("")
-        log_probs.append(log_prob)
-        tables.append(prediction_rows(corpus, split, log_prob, checkpoint=name))
+    results = _results(checkpoints, settings, corpus, batches, arguments.calibrated, report)
+    label, classes = batches.label, corpus.classes
+    named, log_probs, labelled = {}, [], bool((label >= 0).any())
+    with atomic(target) if target else nullcontext() as file:
+        for name, (log_prob, fitted) in zip(checkpoints, results, strict=True):
+            named[name] = scores(label, log_prob.argmax(1), classes)
+            tell(checkpoint_table(name, named[name], classes) if labelled else f"{name}: no label is known.")
+            if fitted:
+                warm = torch.from_numpy(with_temperature(log_prob.numpy(), fitted[0]))
+                tell(f"{confidence_line(label, log_prob, warm)} Temperature {fitted[0]:.3f}, of the {fitted[1]}.")
+                log_prob = warm
+            tell("")
+            log_probs.append(log_prob)
+            if file:
+                rows = prediction_rows(corpus, split, log_prob, checkpoint=name)
+                rows.to_csv(file, index=False, header=len(named) == 1)
     paper, reason = paper_scores(corpus, split)
-    ensemble = ensemble_scores(log_probs, batches.label, corpus.classes) if len(log_probs) > 1 and labelled else None
+    ensemble = ensemble_scores(log_probs, label, classes) if len(log_probs) > 1 and labelled else None
     if labelled:
-        tell(f"{split.capitalize()} split, in percent\n{summary_table(named, corpus.classes, paper)}")
+        tell(f"{split.capitalize()} split, in percent\n{summary_table(named, classes, paper)}")
     else:
+        tables = (prediction_rows(corpus, split, x, checkpoint=name) for name, x in zip(named, log_probs, strict=True))
         tell(f"{split.capitalize()} split, predictions\n{prediction_table(pd.concat(tables))}")
-    for line in _remarks(ensemble, len(log_probs), label_notes(batches.label, corpus.classes), reason):
+    for line in _remarks(ensemble, len(log_probs), label_notes(label, classes), reason):
         tell(line)
     if target:
-        with atomic(target) as file:
-            pd.concat(tables).to_csv(file, index=False)
         tell(f"Predictions are in {short_path(target)}.")
     if report:
         report.write(named, ensemble, paper, reason)
         tell(f"The report is {short_path(report.path)}.")
+
+
+def _results(checkpoints, settings, corpus, batches, calibrated, report):
+    """Of each checkpoint the log-probabilities, not calibrated, and if it is `calibrated` what `temperature_of` says.
+
+    Several are evaluated side by side; as many networks are held, whatever the number of checkpoints.
+    """
+    networks: SimpleQueue[ECERC] = SimpleQueue()  # those that nobody fills or uses
+
+    def job(name, checkpoint):
+        try:
+            network = networks.get_nowait()
+        except Empty:
+            network = build_network(settings, corpus)
+        checkpoint.fill(network.to("cpu"))
+        network.to(batches.device)
+        known = checkpoint.path, checkpoint.sha256, network, corpus, settings, batches.device
+        fitted = temperature_of(*known) if calibrated else None
+        if report:
+            part, log_prob = report.analysed(name, checkpoint, network, fitted=fitted)
+        else:
+            part, log_prob = None, evaluate(network, batches)
+        networks.put(network)
+        return log_prob, fitted, part
+
+    workers = min(workers_for(batches), len(checkpoints))
+    jobs = (partial(job, *item) for item in checkpoints.items())
+    for log_prob, fitted, part in side_by_side(jobs, workers) if workers > 1 else (each() for each in jobs):
+        if part:
+            report.append(part)
+        yield log_prob, fitted
 
 
 def _remarks(ensemble, count, notes, reason):

@@ -12,6 +12,7 @@ from common.data.corpus import Corpus
 from common.environment import device_name, versions
 from common.errors import InputError
 from common.evaluation.calibration import temperature_of
+from common.evaluation.evaluate import check_finite
 from common.files import atomic, require_writable
 from common.network.ecerc import ECERC
 from common.network.explain import explain
@@ -56,17 +57,26 @@ class Report:
         self._calibrated = calibrated
         self._parts: list[dict[str, Any]] = []
 
-    def add(
+    def add(self, name: str, checkpoint: Checkpoint, network: ECERC, log_prob: Tensor) -> None:
+        """Analyse `network`, which has the weights of `checkpoint` and gave `log_prob` (U, C), not calibrated."""
+        self.append(self.analysed(name, checkpoint, network, log_prob)[0])
+
+    def append(self, part: dict[str, Any]) -> None:
+        """Add what `analysed` says of the next checkpoint."""
+        self._parts.append(part)
+
+    def analysed(
         self,
         name: str,
         checkpoint: Checkpoint,
         network: ECERC,
-        log_prob: Tensor,
+        log_prob: Tensor | None = None,
         fitted: tuple[float, str] | None = None,
-    ) -> None:
-        """Analyse `network`, which has the weights of `checkpoint` and gave `log_prob` (U, C), not calibrated.
+    ) -> tuple[dict[str, Any], Tensor]:
+        """What there is to say of `network`, which has the weights of `checkpoint`; and its log-probabilities (U, C).
 
-        `fitted`: what `temperature_of` says of it, where that is known already.
+        `log_prob`: these, not calibrated, where they are known already, and `fitted` what `temperature_of` says of it.
+        Raises InputError where they are not finite.
         """
         corpus, split, settings = self._corpus, self._split, self._settings
         try:
@@ -77,10 +87,13 @@ class Report:
             temperature, fitted_on = None, ""
         batches = Batches(corpus, split, settings.batch_size, self._device)
         explanation = explain(network, batches, temperature if self._calibrated and temperature else 1.0)
+        if log_prob is None:
+            log_prob = torch.from_numpy(explanation.log_prob)
+            check_finite(log_prob)
         # the predictions are those of the evaluation, to the last digit
         explanation = replace(explanation, log_prob=log_prob.numpy())
         part = checkpoint_analysis(name, corpus, split, settings, explanation, temperature, fitted_on, self._calibrated)
-        self._parts.append(part)
+        return part, log_prob
 
     def write(self, named: dict[str, dict], ensemble: dict | None, paper: dict | None, note: str) -> None:
         """Write the page. `named`: name of each checkpoint to its `scores`; `ensemble`: those of their mean, if there

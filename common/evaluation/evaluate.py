@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from common.batching.batches import Batches
+from common.batching.side_by_side import computed
 from common.errors import InputError
 from common.network.ecerc import ECERC
 
@@ -16,16 +17,20 @@ def evaluate(network: ECERC, batches: Batches) -> Tensor:
     """
     network.eval()
     count, outputs = len(batches.label), torch.empty(0)
-    for batch in batches:
-        log_prob = network(batch)
+    for batch, log_prob in computed(lambda batch: (batch, network(batch)), batches):
         if not len(outputs):
             outputs = log_prob.new_empty(count + 1, log_prob.shape[1])  # the last row takes what padding gives
         outputs.index_copy_(0, torch.where(batch.packing.real, batch.rows, count), log_prob)
     outputs = outputs[:count].cpu()
-    finite = outputs.isfinite().all(1)
+    check_finite(outputs)
+    return outputs
+
+
+def check_finite(log_prob: Tensor) -> None:
+    """Raises InputError where log-probabilities (U, C) of a split are not finite."""
+    finite = log_prob.isfinite().all(1)
     if not finite.all():
         raise InputError(
             f"utterance {int(finite.int().argmin())} of the split (from 0) has no finite log-probabilities: its "
             "features are too large for the network, or the weights are damaged; mend them"
         )
-    return outputs

@@ -154,9 +154,9 @@ class ECERC(nn.Module):
                 event = self.event_encoder(event, masks.history)  # (R, d)
         return evidence[: packing.rows], Causes(emotion, event, masks)
 
-    def decide(self, evidence: Tensor, causes: Causes) -> Decision:
+    def decide(self, evidence: Tensor, causes: Causes, known: dict[str, Tensor] | None = None) -> Decision:
         """The Decision on utterances of the given `evidence` (N, D), which may have been changed since their `causes`
-        were encoded, as explanations do.
+        were encoded, as explanations do. `known`: what was `attended` on routes that the change does not concern.
         """
         settings, masks, d = self.settings, causes.masks, self.settings.hidden_width
         with self._autocast(evidence.device.type):
@@ -171,7 +171,8 @@ class ECERC(nn.Module):
             }
             attended, candidates = {}, {}
             for route in self.routes:
-                attended[route] = x = self.get_submodule(route)(*look_at[route])
+                x = known[route] if known and route in known else self.get_submodule(route)(*look_at[route])
+                attended[route] = x
                 candidates[route] = x if route.endswith("emotion") else torch.cat([x, rest], 1)
 
             # Feature gating, eq. 14: one gate for the two emotion candidates, one for the two event candidates

@@ -3,8 +3,9 @@
 U utterances of a split, K modalities and R routes in use, in the order of `modalities_in_use` and `routes` of settings.
 """
 
+import threading
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from common.batching.batches import Batches
 from common.batching.packing import Packing
+from common.batching.side_by_side import computed
 from common.network.attention import AttentionLayer
 from common.network.ecerc import ECERC
 from common.network.masks import History
@@ -36,7 +38,6 @@ class Explanation:
     attention: list[dict[str, np.ndarray]]
 
 
-@torch.no_grad()
 def explain(network: ECERC, batches: Batches, temperature: float = 1.0) -> Explanation:
     """The Explanation of what `network` makes of `batches`, of "exact" shapes and in file order.
 
@@ -45,29 +46,35 @@ def explain(network: ECERC, batches: Batches, temperature: float = 1.0) -> Expla
     the gates of the other modalities. A route is removed where the classifier takes its candidate (eq. 15).
     """
     network.eval()
-    seen: dict[str, Any] = {}  # what the gates of the evidence give, and what each route's last layer is given
-    hooks = [network.evidence_gating.register_forward_hook(lambda module, inputs, output: seen.update(gates=output[0]))]
+    seen = threading.local()  # what the gates of the evidence give, and what each route's last layer is given
+    hooks = [network.evidence_gating.register_forward_hook(lambda module, inputs, output: _note(seen, gates=output[0]))]
     for route in network.settings.routes:
         hooks.append(
             _last_layer(network, route).register_forward_pre_hook(
-                lambda module, inputs, route=route: seen.update({route: inputs})
+                lambda module, inputs, route=route: _note(seen, **{route: inputs})
             )
         )
+
+    def of_batch(batch):
+        evidence, causes = network.encode(batch)
+        decision = network.decide(evidence, causes)
+        attention = _attention(network, {route: vars(seen)[route] for route in decision.gates}, batch.packing)
+        gates = seen.gates[: len(evidence)].unflatten(1, (-1, network.settings.hidden_width)).mean(2)
+        return [gates, *_decided(network, evidence, causes, decision, temperature)], attention
+
     try:
-        parts, attention = [], []
-        for batch in batches:
-            evidence, causes = network.encode(batch)
-            decision = network.decide(evidence, causes)
-            attention += _attention(network, {route: seen[route] for route in decision.gates}, batch.packing)
-            parts.append([seen["gates"][: len(evidence)].unflatten(1, (-1, network.settings.hidden_width)).mean(2)])
-            parts[-1] += _decided(network, evidence, causes, decision, temperature)
+        parts, attention = zip(*computed(of_batch, batches), strict=True)
     finally:
         for hook in hooks:
             hook.remove()
     gates, log_prob, route_gates, drop, route_drop = (
         torch.cat(part).float().cpu().numpy() for part in zip(*parts, strict=True)
     )
-    return Explanation(log_prob, gates, route_gates, drop, route_drop, attention)
+    return Explanation(log_prob, gates, route_gates, drop, route_drop, [*chain.from_iterable(attention)])
+
+
+def _note(seen, **what):
+    vars(seen).update(what)
 
 
 def _last_layer(network: ECERC, route: str) -> AttentionLayer:
@@ -84,8 +91,10 @@ def _decided(network, evidence, causes, decision, temperature):
         return (before - after).gather(1, predicted)[:, 0]
 
     drop, route_drop = [], []
+    of_events = {route: x for route, x in decision.attended.items() if route.endswith("event")}
     for k in range(len(settings.modalities_in_use)):
-        drop.append(lost(network.decide(_without(evidence, k, settings.hidden_width), causes).log_prob))
+        known = of_events if k else None  # routes to events ask with the first modality, text, only
+        drop.append(lost(network.decide(_without(evidence, k, settings.hidden_width), causes, known).log_prob))
     for k in range(len(settings.routes)):
         route_drop.append(lost(network.classify(_without(decision.gated, k, evidence.shape[1]))))
     route_gates = [decision.gates[route].mean(1) for route in settings.routes]

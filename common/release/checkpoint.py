@@ -4,12 +4,13 @@ import hashlib
 import io
 import re
 from collections import OrderedDict
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from common.batching.side_by_side import one_thread
 from common.data import DATASETS
 from common.errors import InputError, brief
 from common.files import atomic, read_yaml
@@ -72,12 +73,21 @@ def released_state(network: ECERC) -> OrderedDict[str, torch.Tensor]:
 
     Two entries compute nothing here: the position table for 200 positions, and a LayerNorm that the release never uses.
     """
-    ours = network.state_dict()
     width = network.evidence_width
-    state = OrderedDict({_TABLE: sinusoid(torch.arange(TABLE_POSITIONS), width, width)[None]})
-    state.update({_UNUSED_NORM[0]: torch.ones(width), _UNUSED_NORM[1]: torch.zeros(width)})
-    state.update({released_name(name): tensor.detach().to("cpu", copy=True) for name, tensor in ours.items()})
+    state = OrderedDict({name: tensor.detach().to("cpu", copy=True) for name, tensor in _layout(network).items()})
+    state[_TABLE] = sinusoid(torch.arange(TABLE_POSITIONS), width, width)[None]
+    state |= {_UNUSED_NORM[0]: torch.ones(width), _UNUSED_NORM[1]: torch.zeros(width)}
     return state
+
+
+def _layout(network):
+    """Released names, in their order, to tensors of the right shapes and types: those of the `network` itself, and
+    empty ones in place of what computes nothing.
+    """
+    width = network.evidence_width
+    shapes = {_TABLE: (1, TABLE_POSITIONS, width)} | dict.fromkeys(_UNUSED_NORM, (width,))
+    layout = {name: torch.empty(shape) for name, shape in shapes.items()}
+    return layout | {released_name(name): tensor for name, tensor in network.state_dict().items()}
 
 
 def save_released(network: ECERC, path: str | Path, about: dict | None = None) -> None:
@@ -96,31 +106,40 @@ def save_released(network: ECERC, path: str | Path, about: dict | None = None) -
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint's file, read once. `sha256`: of the bytes that were read; `state`: released names to tensors;
-    `trained`: what is known of its training, of the record in it, else of the settings.yaml beside it; `notes`: what
-    was taken off it, lines for the user.
+    """A checkpoint's file, as it was read. `sha256`: of the bytes that were read; `state`: released names to tensors,
+    None where they are read again when they are asked for; `classes`: how many it tells apart, 0 where that does not
+    show; `trained`: what is known of its training, of the record in it, else of the settings.yaml beside it; `notes`:
+    what was taken off it, lines for the user.
     """
 
     path: Path
     sha256: str
-    state: dict[str, Tensor]
+    state: dict[str, Tensor] | None
+    classes: int
     trained: Trained | None
     notes: list[str]
 
-    @property
-    def classes(self) -> int:
-        """How many classes it tells apart; 0 where that does not show."""
-        bias = self.state.get("smax_fc.bias")
-        return 0 if bias is None else bias.numel()
+    def without_weights(self) -> "Checkpoint":
+        """The same, holding no weights: `fill` reads them again."""
+        return replace(self, state=None)
 
     def fill(self, network: ECERC) -> None:
         """Fill `network` with the weights. Raises InputError, and leaves the network as it was, where they have other
-        names, shapes or types than it, or values that are not finite.
+        names, shapes or types than it, or values that are not finite, and where the file was changed since it was read.
         """
-        expected = released_state(network)
-        _check_names(self.state, expected, self.path)
-        _check_tensors(self.state, expected, self.path)
-        network.load_state_dict({name: self.state[released_name(name)] for name in network.state_dict()})
+        with one_thread():
+            state, expected = self._weights(), _layout(network)
+            _check_names(state, expected, self.path)
+            _check_tensors(state, expected, self.path)
+            network.load_state_dict({name: state[released_name(name)] for name in network.state_dict()})
+
+    def _weights(self):
+        if self.state is not None:
+            return self.state
+        data = bytes_of(self.path)
+        if hashlib.sha256(data).hexdigest() != self.sha256:
+            raise InputError(f"{self.path}: was changed since this command first read it; give it again")
+        return state_of(data, self.path)[0]
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -135,7 +154,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if known is None and beside.is_file():
         known, where = read_yaml(beside), str(beside)
     about = None if known is None else trained.read(known, where)
-    return Checkpoint(path, hashlib.sha256(data).hexdigest(), state, about, notes)
+    bias = state.get("smax_fc.bias")
+    classes = 0 if bias is None else bias.numel()
+    return Checkpoint(path, hashlib.sha256(data).hexdigest(), state, classes, about, notes)
 
 
 def load_released(network: ECERC, path: str | Path, classes: list[str] | None = None) -> list[str]:
@@ -197,7 +218,8 @@ def _check_tensors(state, expected, path):
             )
         if state[name].dtype not in (tensor.dtype, *CONVERTED):
             raise InputError(f"{path}: {name} is {state[name].dtype}; expected {tensor.dtype}; get the file again")
-        if not torch.isfinite(state[name].to(tensor.dtype)).all():
+        values = state[name].to(tensor.dtype)
+        if not (values.sum().isfinite() or values.isfinite().all()):  # a sum, which is quick, may overflow
             raise InputError(
                 f"{path}: {name} holds NaN or infinity, or more than float32 can; get the file again, or train again"
             )

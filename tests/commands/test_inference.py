@@ -1,5 +1,6 @@
 """inference.py, as a user runs it, on small conversations written in the released layout."""
 
+import gc
 import re
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ from common.data import meld
 from common.evaluation.calibration import fit_temperature
 from common.evaluation.evaluate import evaluate
 from common.evaluation.metrics import scores
-from common.release.checkpoint import load_released
+from common.release.checkpoint import Checkpoint, load_released
 from common.settings import TrainingSettings
 from common.training.run import build_network
 from tests.commands.conftest import SMALL, call
@@ -131,6 +132,35 @@ def test_calibrated(project, ran, run, tmp_path, monkeypatch):
     assert set(again.splitlines()) <= set(printed.splitlines())
     with pytest.raises(TypeError):  # but for other settings
         ran(project / "MELD", *words, "--calibrated", "--batch-size", 2)
+
+
+def test_many_checkpoints_are_not_held_at_once(project, ran, run, tmp_path, monkeypatch):
+    """And give what each gives by itself, in their order, side by side or one after the other."""
+    paths = [shutil.copy(run / f"ECERC_MODEL{'_2' * (k % 2)}.pkl", tmp_path / f"{k}.pkl") for k in range(7)]
+    held, fill = [], Checkpoint.fill
+
+    def counting(self, network):
+        held.append(sum(type(x) is Checkpoint and x.state is not None for x in gc.get_objects()))
+        fill(self, network)
+
+    monkeypatch.setattr(Checkpoint, "fill", counting)
+    before, tables, printed = torch.get_num_threads(), [], []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        target = tmp_path / f"{threads}.csv"
+        words = ["--checkpoints", *paths, "--predictions", target]
+        printed.append(ran(project / "MELD", "inference.py", *words).split("threads", 1)[1].replace("3.csv", "1.csv"))
+        tables.append(target.read_bytes())
+    torch.set_num_threads(before)
+    assert tables[0] == tables[1]
+    assert printed[0] == printed[1]
+    assert len(held) == 14
+    assert max(held) == 3
+    groups = pd.read_csv(tmp_path / "1.csv").groupby("checkpoint", sort=False)
+    assert [*groups.groups] == [path.name for path in paths]
+    parts = [part.drop(columns="checkpoint").reset_index(drop=True) for _, part in groups]
+    assert not parts[0].equals(parts[1])
+    assert all(part.equals(parts[k % 2]) for k, part in enumerate(parts))
 
 
 def test_the_report_has_the_scores_of_the_run(project, ran, run, refused, tmp_path):

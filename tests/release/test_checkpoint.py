@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from common.errors import InputError
-from common.release.checkpoint import load_released, released_state, save_released
+from common.release.checkpoint import load_released, read_checkpoint, released_state, save_released
 from tests import golden_networks
 from tests.small import random_corpus, small_network
 
@@ -184,3 +184,32 @@ def test_another_number_of_layers_is_named(tmp_path):
     with pytest.raises(InputError, match=r"72 foreign .*other settings") as error:
         load_released(small_network(corpus), tmp_path / "ECERC_MODEL.pkl")
     assert "layers" in error.value.change
+
+
+def test_large_weights_are_no_infinite_ones(tmp_path):
+    """Their sum may be."""
+    network, path = small_network(random_corpus([2])), tmp_path / "ECERC_MODEL.pkl"
+    for values, fits in (([3e38, 3e38], True), ([float("inf"), float("-inf")], False)):
+        with torch.no_grad():
+            network.classifier.weight[0, :2] = torch.tensor(values)
+        save_released(network, path)
+        if fits:
+            load_released(network, path)
+        else:
+            with pytest.raises(InputError, match=r"smax_fc\.weight holds NaN or infinity"):
+                load_released(network, path)
+
+
+def test_weights_that_are_not_kept_are_read_again(tmp_path):
+    """But not those of another file in the same place."""
+    network, other = (small_network(random_corpus([2]), seed=seed) for seed in (1, 2))
+    path = tmp_path / "ECERC_MODEL.pkl"
+    save_released(network, path)
+    checkpoint = read_checkpoint(path).without_weights()
+    assert checkpoint.state is None
+    assert checkpoint.classes == 4
+    checkpoint.fill(other)
+    assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in network.state_dict().items())
+    save_released(small_network(random_corpus([2]), seed=3), path)
+    with pytest.raises(InputError, match=r"ECERC_MODEL\.pkl: was changed since"):
+        checkpoint.fill(other)
