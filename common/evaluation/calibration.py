@@ -26,9 +26,9 @@ RANGE = (0.05, 20.0)  # of temperatures
 
 def with_temperature(log_prob: np.ndarray, temperature: float) -> np.ndarray:
     """Log-probabilities (U, C) divided by a temperature and normalised again; the most probable class stays."""
-    from scipy.special import log_softmax
-
-    return log_softmax(np.asarray(log_prob, np.float64) / temperature, axis=1)
+    divided = np.asarray(log_prob, np.float64) / temperature
+    divided -= divided.max(1, keepdims=True)
+    return divided - np.log(np.exp(divided).sum(1, keepdims=True))
 
 
 def fit_temperature(log_prob: np.ndarray, label: np.ndarray) -> float:

@@ -51,16 +51,10 @@ def checkpoint_analysis(
         calibration = {"temperature": temperature, "fitted_on": fitted_on}
         calibration["before"] = confidence_scores(before, label)
         calibration["after"] = confidence_scores(with_temperature(before, temperature), label)
-    turns = zip(
-        np.exp(shown),
-        prediction,
-        explanation.gates,
-        explanation.route_gates,
-        explanation.drop,
-        explanation.route_drop,
-        strict=True,
-    )
-    names = ("probability", "prediction", "gates", "route_gates", "drop", "route_drop")
+    names = ("gates", "route_gates", "drop", "route_drop")
+    columns = {"probability": np.exp(shown), "prediction": prediction}
+    columns |= {key: getattr(explanation, key) for key in names}
+    turns = zip(*(column.tolist() for column in columns.values()), strict=True)
     return {
         "name": name,
         "per_class": [
@@ -72,11 +66,8 @@ def checkpoint_analysis(
         "groups": groups(corpus, split, prediction),
         "gate_mean": {key: float(column.mean()) for key, column in weights.items()},
         "agreement": [{"name": key, "rho": _rank_correlation(weights[key], drops[key])} for key in weights],
-        "turns": [{key: v.tolist() for key, v in zip(names, turn, strict=True)} for turn in turns],
-        "attention": [
-            {route: [None if np.isnan(row).any() else row.tolist() for row in table] for route, table in routes.items()}
-            for routes in explanation.attention
-        ],
+        "turns": [dict(zip(columns, turn, strict=True)) for turn in turns],
+        "attention": [{route: _rows(table) for route, table in routes.items()} for routes in explanation.attention],
     }
 
 
@@ -193,11 +184,21 @@ def _columns(table, names):
     return dict(zip(names, table.T, strict=True))
 
 
+def _rows(table):
+    """Rows of numbers (n, n); None in place of those that hold NaN."""
+    empty = np.isnan(table).any(1).tolist()
+    return [None if nothing else row for nothing, row in zip(empty, table.tolist(), strict=True)]
+
+
 def _rank_correlation(a, b):
     """Spearman's, None where one of the two never changes."""
-    from scipy.stats import spearmanr  # takes half a second
+    return None if np.ptp(a) == 0 or np.ptp(b) == 0 else float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
 
-    return None if np.ptp(a) == 0 or np.ptp(b) == 0 else float(spearmanr(a, b).statistic)
+
+def _ranks(values):
+    """The rank of each value; equal ones have the mean of theirs. By hand, since scipy.stats takes half a second."""
+    _, at, count = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(count) - (count - 1) / 2)[at]
 
 
 def _or_none(value):

@@ -56,11 +56,11 @@ def _explorer(data):
     """What the script needs of `data`, in few characters."""
     checkpoints = []
     for part in data["checkpoints"]:
-        attention = [
-            {route: [row and _trimmed(_shares(row)) for row in rows] for route, rows in dialogue.items()}
-            for dialogue in part["attention"]
-        ]
-        turns, gate_mean = _short(part["turns"]), _short(part["gate_mean"])
+        attention = [{route: _shares(rows) for route, rows in dialogue.items()} for dialogue in part["attention"]]
+        columns = {name: [turn[name] for turn in part["turns"]] for name in part["turns"][0]}
+        columns |= {name: _short(column) for name, column in columns.items() if name != "prediction"}
+        turns = [dict(zip(columns, turn, strict=True)) for turn in zip(*columns.values(), strict=True)]
+        gate_mean = dict(zip(part["gate_mean"], _short([*part["gate_mean"].values()]), strict=True))
         checkpoints.append({"turns": turns, "attention": attention, "gate_mean": gate_mean})
     kept = {name: data[name] for name in ("classes", "modalities", "routes", "dialogues")}
     return kept | {"checkpoints": checkpoints, "empty_history": data["about"]["settings"]["empty_history"]}
@@ -78,33 +78,38 @@ def _errors(data, index):
             error = {"address": address, "prediction": prediction, "probability": output["probability"][prediction]}
             errors.append(position | turn | error | {"name": turn_name(turn, number - 1)})
     errors.sort(key=lambda error: -error["probability"])
-    return [error | {"probability": _short(error["probability"])} for error in errors[:ERRORS]]
+    return [error | {"probability": _short([error["probability"]])[0]} for error in errors[:ERRORS]]
 
 
-def _short(value):
-    """`value` with all its numbers rounded to three decimals."""
-    if isinstance(value, dict):
-        return {name: _short(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_short(part) for part in value]
-    if isinstance(value, float):
-        value = round(value, 3)
-        return int(value) if value == int(value) else value
-    return value
+def _short(numbers):
+    """`numbers`, lists of any depth, rounded to three decimals; those that are whole are int."""
+    rounded = np.round(np.array(numbers, np.float64), 3)
+    short, whole = rounded.astype(object), rounded == np.rint(rounded)
+    short[whole] = rounded[whole].astype(int)
+    return short.tolist()
 
 
-def _shares(row):
-    """A `row` of weights rounded to three decimals, up or down so that they sum to 1 (largest remainders)."""
-    scaled = np.array(row, np.float64)
-    scaled *= 1000 / scaled.sum()
-    parts = np.floor(scaled)
-    parts[np.argsort(parts - scaled, kind="stable")[: 1000 - int(parts.sum())]] += 1
-    return _short((parts / 1000).tolist())
+_SHARES = np.array(_short([k / 1000 for k in range(1001)]), object)
 
 
-def _trimmed(row):
-    """`row` without the zeros at its end: the turns that come later."""
-    return row[: max((k for k, weight in enumerate(row, 1) if weight), default=0)]
+def _shares(rows):
+    """Rows of weights rounded to three decimals, up or down so that each sums to 1 (largest remainders), and without
+    the zeros at its end, the turns that come later. A row that is None stays.
+    """
+    kept = [k for k, row in enumerate(rows) if row]
+    shares = [None] * len(rows)
+    if kept:
+        scaled = np.array([rows[k] for k in kept], np.float64)
+        scaled *= 1000 / scaled.sum(1, keepdims=True)
+        parts = np.floor(scaled)
+        lacking = 1000 - parts.sum(1, keepdims=True)
+        up = np.zeros_like(parts)
+        np.put_along_axis(up, np.argsort(parts - scaled, 1, kind="stable"), np.arange(len(rows)) < lacking, 1)
+        parts = (parts + up).astype(int)
+        ends = len(rows) - (parts[:, ::-1] > 0).argmax(1)
+        for k, row, end in zip(kept, _SHARES[parts].tolist(), ends.tolist(), strict=True):
+            shares[k] = row[:end]
+    return shares
 
 
 def _json(value):

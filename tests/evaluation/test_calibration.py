@@ -82,6 +82,9 @@ def test_a_temperature_keeps_the_prediction():
     assert (warm.argmax(1) == log_prob.argmax(1)).all()
     np.testing.assert_allclose(np.exp(warm).sum(1), 1)
     np.testing.assert_allclose(with_temperature(log_prob, 1.0), log_prob)
+    for temperature in (0.05, 0.7, 20):
+        expected = log_softmax(log_prob / temperature, axis=1)
+        np.testing.assert_array_equal(with_temperature(log_prob, temperature), expected)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import rankdata
+from scipy.stats import rankdata, spearmanr
 from sklearn.metrics import accuracy_score, f1_score
 
 from common.batching.batches import Batches
@@ -87,6 +87,16 @@ def test_gates_that_never_change_have_no_rank(corpus):
     network = small_network(corpus)
     result = checkpoint_analysis("A", corpus, "test", network.settings, explanation, None, "")
     assert [row["rho"] for row in result["agreement"]] == [None] * 7
+
+
+def test_equal_gates_share_their_rank(corpus):
+    rng, network = np.random.default_rng(0), small_network(corpus)
+    gates, drop = rng.integers(3, size=(2, 6, 3)).astype(np.float32)
+    rest = np.full((6, 4), 0.5)
+    explanation = Explanation(np.log(np.full((6, 3), 1 / 3)), gates, rest, drop, rest, [])
+    result = checkpoint_analysis("A", corpus, "test", network.settings, explanation, None, "")
+    expected = [spearmanr(gates[:, k], drop[:, k]).statistic for k in range(3)]
+    assert [row["rho"] for row in result["agreement"][:3]] == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_ensemble_by_hand():
