@@ -31,12 +31,12 @@ def run(arguments: argparse.Namespace) -> None:
     from common.batching.batches import Batches
     from common.commands.checkpoints import prepared
     from common.environment import choose_device
+    from common.evaluation.network import build_network
     from common.files import require_writable
     from common.network.explain import explain
     from common.reporting.analysis import checkpoint_analysis, conversations, turn_name
     from common.reporting.case_figure import case_figure
     from common.reporting.figures import figure_paths, save_figure
-    from common.training.run import build_network
 
     dataset, device, hyperparameters = arguments.dataset, choose_device(arguments.device), _hyperparameters(arguments)
     given = [arguments.checkpoints] if arguments.checkpoints else None

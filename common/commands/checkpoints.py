@@ -17,9 +17,9 @@ from common.data.load import require_files
 from common.errors import InputError
 from common.release import published
 from common.release.checkpoint import Checkpoint, read_checkpoint
+from common.release.reading import RECORD as SETTINGS
 from common.release.trained import authors_dataset, check_classes, differences, stands_for_authors
 from common.settings import OUTPUTS_DEPEND_ON, EvaluationSettings, build, words
-from common.training.folder import SETTINGS
 
 AT_A_TIME = 4  # files that are read
 HELD = 3  # checkpoints, of all that are given, whose weights are kept between reading and evaluating them

@@ -7,10 +7,9 @@ from typing import Any
 
 from common.commands.options import short_path
 from common.commands.parser import option_name
-from common.data import DATASETS
+from common.data import DATASETS, OWN
 from common.data.corpus import SPLITS, Corpus
 from common.data.load import load_corpus
-from common.data.own import FILE, read_own
 from common.errors import InputError
 from common.settings import MODALITIES, EvaluationSettings, TrainingSettings
 
@@ -25,11 +24,15 @@ def own_corpus_of(arguments: Namespace) -> Corpus | None:
     folder = Path(arguments.data_dir)
     if folder.is_file():
         raise InputError(f"{folder}: is a file; give the folder that holds it", ["data_dir"])
-    corpus = read_own(folder)
+    corpus = None
+    if (folder / OWN).exists():
+        from common.data.own import read_own  # brings pandas, which takes a third of a second
+
+        corpus = read_own(folder)
     released = any((folder / module.FOLDER).is_dir() for module in DATASETS.values())  # beside it, a CSV is anything
     if corpus is None and not released and any(folder.glob("*.csv")):
         raise InputError(
-            f"{folder}: holds CSV files, but no {FILE}; make it with `python -m common build`", ["data_dir"]
+            f"{folder}: holds CSV files, but no {OWN}; make it with `python -m common build`", ["data_dir"]
         )
     return corpus
 

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-import pandas as pd
 import torch
 
 from common.batching.batches import Batches
@@ -15,13 +14,13 @@ from common.commands.checkpoints import prepared
 from common.commands.conversations import check_own_corpus
 from common.commands.options import short_path
 from common.commands.parser import say
-from common.commands.report import Report, report_path
 from common.data import DATASETS
 from common.environment import allow_tf32, choose_device, device_name, keep_memory
 from common.errors import InputError
 from common.evaluation.calibration import temperature_of, with_temperature
 from common.evaluation.evaluate import evaluate
 from common.evaluation.metrics import scores
+from common.evaluation.network import build_network
 from common.evaluation.predictions import prediction_rows
 from common.files import atomic, require_writable
 from common.network.ecerc import ECERC
@@ -35,7 +34,6 @@ from common.reporting.tables import (
     prediction_table,
     summary_table,
 )
-from common.training.run import build_network
 
 
 def evaluate_checkpoints(dataset: str, folder: Path, hyperparameters: dict, arguments: argparse.Namespace) -> None:
@@ -43,7 +41,7 @@ def evaluate_checkpoints(dataset: str, folder: Path, hyperparameters: dict, argu
     device, target, split = choose_device(arguments.device), arguments.predictions, arguments.split
     if target:
         _check_target(target, arguments.overwrite)
-    page = report_path(arguments.report, arguments.overwrite) if arguments.report else None
+    page = _page(arguments)
     tell = say if target or page else partial(print, flush=True)  # files are written though nobody reads on
     checkpoints, settings, corpus, origin = prepared(dataset, folder, hyperparameters, arguments, arguments.checkpoints)
     if corpus.name not in DATASETS:
@@ -53,7 +51,7 @@ def evaluate_checkpoints(dataset: str, folder: Path, hyperparameters: dict, argu
     allow_tf32(settings.precision)
     keep_memory()  # not before: reading the feature files takes more memory than anything after it
     batches = Batches(corpus, split, settings.batch_size, device)
-    report = Report(page, corpus, split, settings, device, arguments.calibrated) if page else None
+    report = page and page(corpus, split, settings, device, arguments.calibrated)
     results = _results(checkpoints, settings, corpus, batches, arguments.calibrated, report)
     label, classes = batches.label, corpus.classes
     named, log_probs, labelled = {}, [], bool((label >= 0).any())
@@ -75,8 +73,7 @@ def evaluate_checkpoints(dataset: str, folder: Path, hyperparameters: dict, argu
     if labelled:
         tell(f"{split.capitalize()} split, in percent\n{summary_table(named, classes, paper)}")
     else:
-        tables = (prediction_rows(corpus, split, x, checkpoint=name) for name, x in zip(named, log_probs, strict=True))
-        tell(f"{split.capitalize()} split, predictions\n{prediction_table(pd.concat(tables))}")
+        tell(f"{split.capitalize()} split, predictions\n{_unlabelled(corpus, split, named, log_probs)}")
     for line in _remarks(ensemble, len(log_probs), label_notes(label, classes), reason):
         tell(line)
     if target:
@@ -84,6 +81,15 @@ def evaluate_checkpoints(dataset: str, folder: Path, hyperparameters: dict, argu
     if report:
         report.write(named, ensemble, paper, reason)
         tell(f"The report is {short_path(report.path)}.")
+
+
+def _page(arguments):
+    """What makes the Report that is asked for. Raises InputError where it could not be written after the work."""
+    if not arguments.report:
+        return None
+    from common.commands.report import Report, report_path  # brings templates, which take their time
+
+    return partial(Report, report_path(arguments.report, arguments.overwrite))
 
 
 def _results(checkpoints, settings, corpus, batches, calibrated, report):
@@ -115,6 +121,14 @@ def _results(checkpoints, settings, corpus, batches, calibrated, report):
         if part:
             report.append(part)
         yield log_prob, fitted
+
+
+def _unlabelled(corpus, split, names, log_probs):
+    """The table of predictions where there are no scores."""
+    import pandas as pd
+
+    rows = (prediction_rows(corpus, split, x, checkpoint=name) for name, x in zip(names, log_probs, strict=True))
+    return prediction_table(pd.concat(rows))
 
 
 def _remarks(ensemble, count, notes, reason):

@@ -7,9 +7,9 @@ from common.data import DATASETS
 from common.data.corpus import Corpus
 from common.errors import InputError
 from common.files import read_yaml
-from common.release.checkpoint import checkpoints_in
+from common.release.checkpoint import RESULTS, checkpoints_in
 from common.release.published import CHECKPOINTS
-from common.training.folder import RESULTS, SETTINGS
+from common.release.reading import RECORD as SETTINGS
 
 OPTIONS = ("checkpoints",)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from common.data import DATASETS, cache, meld
+from common.data import DATASETS, OWN, cache, meld
 from common.data.corpus import FEATURES, SENTIMENTS, SPLITS, Corpus, from_dialogues
 from common.data.feature_arrays import read_features
 from common.data.meld_csv import SPLITS as MELD_SPLITS
@@ -22,7 +22,7 @@ from common.errors import InputError
 from common.files import sha256
 from common.settings import MODALITIES
 
-FILE = "corpus.npz"
+FILE = OWN
 Features = dict[str, Sequence[Path]]  # name in FEATURES to .npy files
 
 

@@ -22,6 +22,7 @@ from common.release.reading import CONVERTED, RECORD, bytes_of, record_of, state
 from common.release.trained import Trained, authors_dataset
 from common.settings import OUTPUTS_DEPEND_ON, NetworkSettings
 
+RESULTS = "results.csv"  # in the folder of a run, once a seed is finished
 TABLE_POSITIONS = 200  # of the released position table
 _RELEASED_WIDTHS = {(2948,): " as IEMOCAP's", (1666,): " as MELD's"}
 

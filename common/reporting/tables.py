@@ -1,12 +1,15 @@
 """Scores as plain text tables; all but counts in percent."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
 from common.evaluation.calibration import confidence_scores
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FIGURES = {"accuracy": "accuracy", "wf1": "weighted F1", "macro_f1": "macro F1"}
 
@@ -45,7 +48,7 @@ def summary_table(named: dict[str, dict], classes: list[str], paper: dict | None
     return "\n".join(lines)
 
 
-def prediction_table(predictions: pd.DataFrame, most: int = 20) -> str:
+def prediction_table(predictions: "pd.DataFrame", most: int = 20) -> str:
     """What each checkpoint predicts for the first `most` utterances, and how probable it finds that.
 
     `predictions`: the content of predictions.csv.

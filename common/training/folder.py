@@ -14,10 +14,12 @@ import yaml
 
 from common.errors import InputError
 from common.files import atomic, check_free, folder_for, locked, read_yaml
+from common.release.checkpoint import RESULTS
+from common.release.reading import RECORD
 from common.settings import TrainingSettings, build
 from common.training.tables import strings, whole_rows
 
-SETTINGS, HISTORY, RESULTS, PREDICTIONS = "settings.yaml", "history.csv", "results.csv", "predictions.csv"
+SETTINGS, HISTORY, PREDICTIONS = RECORD, "history.csv", "predictions.csv"
 CURVES = "curves"  # a figure, .png and .svg
 INITIAL_WEIGHTS, LOCK = "initial_weights.pkl", ".lock"
 

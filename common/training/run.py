@@ -18,11 +18,11 @@ from common.environment import device_name, versions
 from common.errors import InputError
 from common.evaluation.evaluate import evaluate
 from common.evaluation.metrics import scores
+from common.evaluation.network import build_network
 from common.evaluation.predictions import prediction_rows
-from common.network.ecerc import ECERC
 from common.progress import Progress
 from common.release.checkpoint import load_released, save_released
-from common.settings import NetworkSettings, TrainingSettings
+from common.settings import TrainingSettings
 from common.training.fit import Trainer
 from common.training.folder import PREDICTIONS, RESULTS, RunFolder, Unfinished, checkpoint_name
 from common.training.history import History
@@ -32,15 +32,6 @@ from common.training.side_by_side import check_threads, side_by_side
 from common.training.tables import Growing, block_of, joined
 
 _SEEDING = threading.Lock()  # initial weights come of PyTorch's own random numbers, which all threads share
-
-
-def build_network(settings: NetworkSettings, corpus: Corpus) -> ECERC:
-    """A new ECERC for the widths and classes of `corpus`. Raises InputError where it lacks a modality in use."""
-    for name in settings.modalities_in_use:
-        if not corpus.widths[name]:
-            there = ", ".join(name for name, width in corpus.widths.items() if width)
-            raise InputError(f"{corpus.name}: has no {name} features, but {there}; use these", change=["modalities"])
-    return ECERC(settings, corpus.widths, len(corpus.classes))
 
 
 def result_row(seed: int, epoch: int, evaluated: dict[str, dict], classes: list[str]) -> dict:

@@ -210,6 +210,17 @@ def test_a_reader_that_has_seen_enough(project, run, tmp_path):
     assert len(pd.read_csv(tmp_path / "p.csv")) > 0
 
 
+def test_scores_alone_import_little(project, run):
+    """Each of these takes a fifth of a second to a second."""
+    command = """import runpy, sys
+sys.argv = ["inference.py", "--checkpoints", sys.argv[1]]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+finally:
+    print(sorted({"pandas", "scipy", "sklearn", "matplotlib", "jinja2"} & set(sys.modules)))"""
+    assert call(project / "MELD", "-c", command, run).stdout.splitlines()[-1] == "[]"
+
+
 def test_from_anywhere_by_path(project, ran, run, tmp_path):
     done = call(tmp_path, project / "MELD" / "inference.py", "--split", "valid", "--checkpoints", run)
     for wf1 in pd.read_csv(run / "results.csv").valid_wf1:
