@@ -66,6 +66,22 @@ def test_a_modality_is_removed_from_the_utterance_itself(corpus):
             assert found.drop[last, k] == pytest.approx(expected, abs=1e-5)
 
 
+def test_what_is_the_same_is_computed_once(network, corpus):
+    """Encoders once a batch, routes to emotions once more for each modality; those to events look at text only."""
+    counts = dict.fromkeys(("emotion_encoder", "event_encoder", *network.settings.routes), 0)
+
+    def counted(name):
+        counts[name] += 1
+
+    for name in counts:
+        network.get_submodule(name).register_forward_pre_hook(lambda *_, name=name: counted(name))
+    found_by(network, corpus, size=3)
+    once, emotion, event = 1, 4, 2
+    assert counts == {"emotion_encoder": once, "event_encoder": once} | {
+        route: emotion if route.endswith("emotion") else event for route in network.settings.routes
+    }
+
+
 def test_gates_are_means_of_sigmoids(network, corpus):
     """With maps of zero weights a gate is the sigmoid of the biases."""
     with torch.no_grad():
