@@ -5,6 +5,7 @@ have one of a few shapes, see `fixed`.
 """
 
 import copy
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,7 @@ from torch import Tensor
 from common.batching.fixed import StaticTensors, capacities, flatten
 from common.batching.packing import Capacity, Packing, arrange, packing_of, without_history
 from common.data.corpus import Corpus
+from common.data.mapped import is_mapped, not_finite
 from common.errors import InputError
 
 SHAPES = ("exact", "rounded", "fixed")
@@ -53,8 +55,9 @@ class Batches:
     Iterating follows the file order, or with a `generator` (of torch, on the CPU) a new random order each time.
     `shapes` of the tensors: "exact"; "rounded", N is a multiple of 32 where it can be; "fixed", one of a few, each in
     one set of tensors that its batches overwrite. Where N is more than there are utterances, the last rows are surplus.
-    Features lie on the device where they take less than half of its free memory, else pinned in memory. Raises
-    InputError for features that are not finite; readers refuse such files, but a Corpus can be made by hand.
+    Features lie on the device where they take less than half of its free memory, else pinned in memory; those that are
+    maps of files stay so. Raises InputError for features that are not finite; readers refuse such files, but a Corpus
+    can be made by hand.
     """
 
     def __init__(
@@ -76,11 +79,11 @@ class Batches:
         self._offset = np.concatenate([[0], np.cumsum(self._lengths)])
         self._no_self, self._no_cross = without_history(corpus.speaker[rows], self._lengths)
         self._tensors = {
-            name: torch.from_numpy(values[rows[0] : rows[-1] + 1])
+            name: _tensor_of(values[rows[0] : rows[-1] + 1])
             for name, values in (*corpus.features.items(), ("label", corpus.label), ("speaker", corpus.speaker))
         }
         self.label = self._tensors["label"]
-        self._move_features()
+        self._move_features({name for name, values in corpus.features.items() if is_mapped(values)})
         self.shapes = shapes
         self._static: dict[Capacity, tuple[StaticTensors, Batch]] = {}
         self._plans: list[tuple[Capacity, Tensor, Tensor]] | None = None
@@ -179,19 +182,27 @@ class Batches:
         shuffled = self._generator is not None
         return capacities(self._lengths[self._dialogues], no_self, no_cross, self._size, shuffled)
 
-    def _move_features(self):
+    def _move_features(self, mapped):
         size = sum(t.numel() * t.element_size() for t in self._tensors.values())
         if self.device.type != "cuda" or size < torch.cuda.mem_get_info(self.device)[0] // 2:
             self._tensors = {name: tensor.to(self.device) for name, tensor in self._tensors.items()}
         else:
-            self._tensors = {name: tensor.pin_memory() for name, tensor in self._tensors.items()}
+            self._tensors = {n: tensor if n in mapped else tensor.pin_memory() for n, tensor in self._tensors.items()}
+
+
+def _tensor_of(values):
+    """A tensor that views `values`; it is not written to, so that they may be a map that only reads."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(values)
 
 
 def _check_finite(corpus, rows):
     for name, values in corpus.features.items():
-        finite = np.isfinite(values[rows[0] : rows[-1] + 1]).all(1)
-        if not finite.all():
-            row = rows[finite.argmin()]
+        if is_mapped(values):  # checked when its file was opened
+            continue
+        if (first := not_finite(values[rows[0] : rows[-1] + 1])) is not None:
+            row = rows[first]
             at = int(np.searchsorted(corpus.offset, row, side="right")) - 1
             where = f"utterance {row - corpus.offset[at]} (from 0) of dialogue {corpus.ids[at]}"
             raise InputError(f"{corpus.name}: {name} of {where} holds NaN or infinity; expected finite numbers")

@@ -37,28 +37,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Build the dataset and say what it holds."""
-    from common.data.own import build_corpus, build_meld, write_own
+    from common.data.own import build_corpus, build_meld, refuse_existing, write_own
+    from common.files import folder_for
 
     features = {name: getattr(arguments, name) for name in FEATURES if getattr(arguments, name)}
     name = arguments.name or arguments.output.resolve().name
-    if arguments.meld:
-        corpus, notes = build_meld(name, arguments.meld, features)
-    else:
-        corpus, notes = build_corpus(name, arguments.utterances, features)
-    path = write_own(corpus, arguments.output)
+    refuse_existing(arguments.output)
+    with folder_for(arguments.output):
+        if arguments.meld:
+            corpus, notes = build_meld(name, arguments.meld, features, arguments.output)
+        else:
+            corpus, notes = build_corpus(name, arguments.utterances, features, arguments.output)
+        path = write_own(corpus, arguments.output)
     print(*notes, f"{corpus.describe()}; {len(corpus.speakers)} speakers", *counts(corpus), sep="\n")
     print(f"Wrote {path}; give --data-dir {arguments.output} to the scripts.")
 
 
 def counts(corpus: "Corpus") -> list[str]:
     """Utterances of each class and split, as lines, and which classes train lacks."""
-    labels = {split: corpus.label[corpus.rows(split)].tolist() if corpus.splits[split] else [] for split in SPLITS}
-    names = [*enumerate(corpus.classes), (-1, "(no label)")]
-    counts = {name: [labels[split].count(c) for split in SPLITS] for c, name in names}
+    import numpy as np
+
+    names = [*corpus.classes, "(no label)"]  # the last one for -1
+    table = [np.bincount(corpus.label[corpus.rows(split)] % len(names), minlength=len(names)) for split in SPLITS]
+    counts = {name: [int(column[c]) for column in table] for c, name in enumerate(names)}
     wide = max(map(len, counts))
     lines = [f"{'label':{wide}}" + "".join(f"{split:>8}" for split in SPLITS)]
     lines += [f"{name:{wide}}" + "".join(f"{count:8}" for count in row) for name, row in counts.items()]
-    absent = [name for name, row in counts.items() if labels["train"] and not row[0] and name in corpus.classes]
+    absent = [name for name, row in counts.items() if table[0].any() and not row[0] and name in corpus.classes]
     if absent:
         lines.append(f"Note: no utterance of train is labelled {', '.join(absent)}; no network can learn that.")
     return lines

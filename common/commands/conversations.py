@@ -59,7 +59,7 @@ def settings_for_own_corpus(
         own_corpus = own_corpus.with_sentiment()
     notes = _check_labels(own_corpus)
     present = "".join(name[0].upper() for name in MODALITIES if own_corpus.widths[name])
-    lacking = len(own_corpus.classes) - len(set(own_corpus.label[own_corpus.rows("train")]) - {-1})
+    lacking = len(own_corpus.classes) - len(set(own_corpus.label[own_corpus.rows("train")].tolist()) - {-1})
     wanted: dict[str, Any] = {
         "modalities": "".join(m for m in settings.modalities if m in present),
         "modality_order": "aligned",
@@ -93,7 +93,7 @@ def _check_labels(own_corpus):
         if split != "test" and not known.any():
             mend = f"label some utterances of {split} and build it again"
             raise InputError(f"{own_corpus.name}: no utterance of split {split} has a label; {mend}")
-        used = set(own_corpus.label[own_corpus.rows(split)]) - {-1}
+        used = set(own_corpus.label[own_corpus.rows(split)].tolist()) - {-1}
         if split == "train" and len(used) == 1:
             only = own_corpus.classes[used.pop()]
             mend = "were the labels taken from the right column? Build it again with two classes at least"

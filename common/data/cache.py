@@ -75,16 +75,22 @@ def save(corpus: Corpus, state: dict | None, path: str | Path) -> None:
 
 def load(path: str | Path, state: dict | None) -> Corpus | None:
     """The Corpus in `path`, or None where there is none for this state of the sources, or a damaged one."""
+    found = stored(path, lambda written: written == state)
+    return found and found[0]
+
+
+def stored(path: str | Path, wanted: Callable[[dict | None], bool] = lambda state: True) -> tuple[Corpus, Any] | None:
+    """The Corpus in `path` and its state, or None where there is none in a state that is `wanted`, or a damaged one."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             if any(part.compress_type for part in archive.zip.infolist()):  # we write none, and it could hold anything
                 return None
             header = json.loads(archive["header"].tobytes())
-            if header["state"] != state:
+            if not wanted(header["state"]):
                 return None
             arrays = {name: archive[name] for name in header["arrays"]}
         missing = np.zeros((len(arrays["label"]), 0), np.float32)  # a modality that was unknown when it was written
         features = {name: arrays.pop(name, missing) for name in FEATURES}
-        return Corpus(features=features, **arrays, **header["rest"])
+        return Corpus(features=features, **arrays, **header["rest"]), header["state"]
     except Exception:  # a damaged file can raise nearly anything
         return None

@@ -66,7 +66,9 @@ class Corpus:
 
     def rows(self, split: str) -> np.ndarray:
         """Positions of the utterances of `split`, dialogue after dialogue in file order."""
-        return np.concatenate([np.arange(self.offset[i], self.offset[i + 1]) for i in self.splits[split]])
+        dialogues = np.array(self.splits[split], np.int64)
+        lengths = self.lengths[dialogues]
+        return np.arange(lengths.sum()) + np.repeat(self.offset[dialogues] - np.cumsum(lengths) + lengths, lengths)
 
     def per_dialogue(self, values: np.ndarray, as_list: bool = False) -> dict:
         """`values`, one per utterance (U, …), as a dictionary from dialogue id to a list with one entry each.

@@ -1,11 +1,16 @@
-"""Conversations of the user: a Corpus from a CSV file and feature arrays, kept in one file, `corpus.npz`.
+"""Conversations of the user: a Corpus from a CSV file and feature arrays, kept in a folder.
 
 `utterances` says what stands in the CSV file, a row per utterance. Each feature array, a .npy file (utterances, width),
 has a row per row of the CSV file, in the same order.
+
+In the folder, `corpus.npz` has everything but the features, and names their files, which `mapped` writes. Older
+folders have the features in it, too.
 """
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +20,36 @@ import pandas as pd
 from common.data import DATASETS, OWN, cache, meld
 from common.data.corpus import FEATURES, SENTIMENTS, SPLITS, Corpus, from_dialogues
 from common.data.feature_arrays import read_features
+from common.data.mapped import blocks, files_of, is_mapped, map_arrays, not_finite, remember, state_of, write_arrays
 from common.data.meld_csv import SPLITS as MELD_SPLITS
 from common.data.meld_csv import read_meld
 from common.data.utterances import checked, classes_of, read_utterances
 from common.errors import InputError
-from common.files import sha256
+from common.files import folder_for, locked, sha256
 from common.settings import MODALITIES
 
-FILE = OWN
+FILE, LOCK = OWN, ".corpus.lock"
 Features = dict[str, Sequence[Path]]  # name in FEATURES to .npy files
 
 
-def build_corpus(name: str, utterances: Path, features: Features) -> tuple[Corpus, list[str]]:
+def build_corpus(
+    name: str, utterances: Path, features: Features, scratch: Path | None = None
+) -> tuple[Corpus, list[str]]:
     """The Corpus of a CSV file and feature arrays, see above, and what a reader should know, a list of lines.
 
     Dialogues stand in the order train, valid, test, and in that in the order of the CSV file. Classes are the labels,
-    sorted. Text features alone are event features, too. Raises InputError for files that are missing or do not hold
+    sorted. Text features alone are event features, too. `scratch`: a folder; then features are maps of files, the given
+    ones or nameless ones there, and not in memory. Raises InputError for files that are missing or do not hold
     together, naming the line.
     """
     _check_choices(name, features)
     table, taken = read_utterances(utterances)
     table, notes = checked(table)
-    corpus, events = _corpus(name, [utterances], [len(table)], table, features, classes_of(table))
+    corpus, events = _corpus(name, [utterances], [len(table)], table, features, classes_of(table), scratch)
     return corpus, taken + notes + events
 
 
-def build_meld(name: str, folder: Path, features: Features) -> tuple[Corpus, list[str]]:
+def build_meld(name: str, folder: Path, features: Features, scratch: Path | None = None) -> tuple[Corpus, list[str]]:
     """The same of MELD's own CSV files in `folder`, see `meld_csv`, with MELD's order of classes and its sentiments.
 
     Of each kind of features there is one array with the rows of train, dev and test, or one array for each.
@@ -49,8 +58,7 @@ def build_meld(name: str, folder: Path, features: Features) -> tuple[Corpus, lis
     tables = read_meld(folder)
     table, notes = checked(pd.concat(tables))
     files = [folder / f"{split}_sent_emo.csv" for split in MELD_SPLITS]
-    sentiment = table.sentiment.map(SENTIMENTS.index)
-    corpus, events = _corpus(name, files, [*map(len, tables)], table, features, meld.CLASSES, sentiment=sentiment)
+    corpus, events = _corpus(name, files, [*map(len, tables)], table, features, meld.CLASSES, scratch)
     return corpus, notes + events
 
 
@@ -69,11 +77,11 @@ def _check_choices(name, features):
         raise InputError("features: found event without text; expected both, or text alone for both", ["text", "event"])
 
 
-def _corpus(name, files, counts, table, features, classes, **more):
+def _corpus(name, files, counts, table, features, classes, scratch):
     """The Corpus of a checked `table`, of which `counts` rows stand in each of `files`, and notes."""
-    of, notes = " and ".join(path.name for path in files), []
-    arrays = {key: read_features(paths, counts, of) for key, paths in features.items()}
-    blank = [key for key, array in arrays.items() if len(array) > 1 and (array == array[0]).all()]
+    of, notes, order = " and ".join(path.name for path in files), [], _order_of(table)
+    arrays = {key: read_features(paths, counts, of, order, scratch) for key, paths in features.items()}
+    blank = [key for key, array in arrays.items() if len(array) > 1 and _all_alike(array)]
     if blank:
         notes.append(
             f"Note: the {' and '.join(blank)} features are the same in every row; no network learns from them."
@@ -81,8 +89,22 @@ def _corpus(name, files, counts, table, features, classes, **more):
     if "text" in arrays and "event" not in arrays:
         arrays["event"] = arrays["text"]
         notes.append("No event features: the text features serve as both.")
-    more["sources"] = _sources([*files, *(path for paths in features.values() for path in paths)])
+    table = table if order is None else table.iloc[order]
+    more: dict[str, Any] = {"sources": _sources([*files, *(path for paths in features.values() for path in paths)])}
+    if "sentiment" in table:
+        more["sentiment"] = table.sentiment.map(SENTIMENTS.index)
     return corpus_of_table(name, table, arrays, classes, **more), notes
+
+
+def _all_alike(array):
+    return all((array[part] == array[0]).all() for part in blocks(*array.shape))
+
+
+def _order_of(table):
+    """(U,) positions of the rows of `table` in a Corpus, one after the other; None where they stand so already."""
+    dialogue = pd.factorize(table.dialogue)[0]
+    order = np.lexsort([table.number, dialogue, table.split.map(SPLITS.index)])
+    return None if (order == np.arange(len(order))).all() else order
 
 
 def corpus_of_table(
@@ -90,19 +112,16 @@ def corpus_of_table(
 ) -> Corpus:
     """The Corpus of a checked `table`, see `utterances.checked`, and `features`, a row (U, width) for each of its rows.
 
-    Dialogues stand in the order train, valid, test, and in that in the order of the table, utterances by number.
-    `more`: further fields of Corpus; arrays (U,) are in the order of the table.
+    Its rows are those of the Corpus: dialogues in the order train, valid, test, and their utterances by number. `more`:
+    further fields of Corpus; arrays (U,) are in the order of the table.
     """
-    dialogue = table.dialogue.map({d: k for k, d in enumerate(table.dialogue.unique())})
-    order = np.lexsort([table.number, dialogue, table.split.map(SPLITS.index)])
-    if (order == np.arange(len(order))).all():  # nothing has to be copied
-        order = slice(None)
-    table = table.iloc[order]
+    if _order_of(table) is not None:
+        raise ValueError(f"{name}: the rows of the table do not stand dialogue after dialogue, train, valid, test")
     speakers = sorted(table.speaker.unique())
     dialogues = table.groupby("dialogue", sort=False)
     lengths, splits = dialogues.size(), dialogues.split.first()
     if "sentiment" in more:
-        more["sentiment"] = np.array(more["sentiment"], np.int64)[order]
+        more["sentiment"] = np.array(more["sentiment"], np.int64)
     return from_dialogues(
         name,
         lengths=lengths.tolist(),
@@ -114,7 +133,7 @@ def corpus_of_table(
         speakers=speakers,
         numbers=table.number.to_numpy(),
         sentences=table.sentence.tolist() if "sentence" in table else [],
-        features={key: array[order] for key, array in features.items()},
+        features=features,
         **more,
     )
 
@@ -126,30 +145,77 @@ def _sources(paths):
 
 
 def read_own(folder: str | Path) -> Corpus | None:
-    """The Corpus that `write_own` put into `folder`; None where there is none.
+    """The Corpus that `write_own` put into `folder`; None where there is none. Features are maps that only read.
 
     Utterances without a label have -1; modalities that are missing have width 0. Raises InputError for a damaged file.
     """
     path = Path(folder) / FILE
     if not path.exists():
         return None
-    corpus = cache.load(path, None)
+    corpus = _read(path)
     if corpus is None or not _holds_together(corpus):
         raise InputError(f"{path}: damaged, or no file of python -m common build; build it again")
     return corpus
 
 
-def write_own(corpus: Corpus, folder: str | Path, overwrite: bool = False) -> Path:
-    """Write `corpus` into `folder`, which is made; returns the file. Raises InputError where there is one already,
-    unless that is to be overwritten.
-    """
+def _read(path):
+    """The Corpus of `path` with its features; None for a damaged file."""
+    corpus, state = cache.stored(path) or (None, None)
+    if corpus is None or state is None:  # an older one, whose features are in it
+        return corpus
+    try:
+        if not set(state["features"]) <= set(FEATURES):
+            return None
+        return replace(corpus, features=corpus.features | map_arrays(state["features"], path.parent, len(corpus.label)))
+    except (TypeError, ValueError, AttributeError, LookupError):
+        return None
+
+
+def refuse_existing(folder: str | Path) -> None:
+    """Raises InputError where `folder` holds conversations already."""
     path = Path(folder) / FILE
-    if path.exists() and not overwrite:
+    if path.exists():
         message = f"{path}: exists already and is not overwritten; remove it or choose another folder"
         raise InputError(message, ["output"])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cache.save(corpus, None, path)
+
+
+def write_own(corpus: Corpus, folder: str | Path, overwrite: bool = False) -> Path:
+    """Write `corpus` into `folder`, which is made; returns the file that names the others. It comes last: what it
+    replaces is there until then. Raises InputError where there is one already, unless that is to be overwritten, where
+    another process writes into the folder, and for features that are not finite.
+    """
+    folder = Path(folder)
+    path = folder / FILE
+    busy = f"{folder}: another process writes conversations into it; wait, or choose another folder"
+    with folder_for(folder), locked(folder / LOCK, busy):
+        if not overwrite:
+            refuse_existing(folder)
+        old = _feature_files(path)
+        entries = write_arrays(corpus.features, folder)
+        new = files_of(entries)
+        try:
+            cache.save(replace(corpus, features={}), {"features": entries}, path)
+        except BaseException:
+            _remove(new - old, folder)
+            raise
+        remember(state_of(entries, folder), folder)
+        _remove(old - new, folder)
     return path
+
+
+def _feature_files(path):
+    """Names of the feature files of the dataset in `path`; none where there is no such dataset."""
+    try:
+        _, state = cache.stored(path) or (None, None)
+        return files_of(state["features"]) if state else set()
+    except (TypeError, AttributeError, LookupError):
+        return set()
+
+
+def _remove(names, folder):
+    for name in names:
+        with suppress(OSError):  # in use, where the system does not remove such files
+            (folder / name).unlink()
 
 
 def _holds_together(corpus):
@@ -164,7 +230,7 @@ def _holds_together(corpus):
             and len(corpus.offset) == dialogues + 1
             and used == list(range(dialogues))
             and all(f.dtype == np.float32 and f.shape == (count, f.shape[1]) for f in corpus.features.values())
-            and all(np.isfinite(values).all() for values in corpus.features.values())
+            and all(is_mapped(values) or not_finite(values) is None for values in corpus.features.values())
             and all(a.dtype == np.int64 and a.shape == (count,) for a in (corpus.label, corpus.speaker, *others))
             and -1 <= corpus.label.min() <= corpus.label.max() < len(corpus.classes)
             and 0 <= corpus.speaker.min() <= corpus.speaker.max() < len(corpus.speakers)

@@ -200,8 +200,8 @@ def test_files_of_one_name_have_entries_of_their_own(files):
 def build(files, capsys):
     """What the command prints on standard output and error, and its status; `words` are its options."""
 
-    def build(*words):
-        printed, status = result_of(lambda: main(["build", *map(str, words), "--output", str(files / "talks")]), capsys)
+    def build(*words, output="talks"):
+        printed, status = result_of(lambda: main(["build", *map(str, words), "--output", str(files / output)]), capsys)
         return printed.out, printed.err, status
 
     return build
@@ -224,7 +224,7 @@ def test_the_command(files, build):
         f"Wrote {files / 'talks' / own.FILE}; give --data-dir {files / 'talks'} to the scripts.",
     ]
     assert read_own(files / "talks").name == "talks"
-    _, err, status = build(*given, "--name", "IEMOCAP")
+    _, err, status = build(*given, "--name", "IEMOCAP", output="other")
     line = "build: error: IEMOCAP: is the name of a released dataset; choose another; see --name\n"
     assert (err, status) == (line, 2)
     _, err, status = build("--audio", files / "audio.npy")
@@ -282,7 +282,8 @@ def test_the_files_of_meld(official, build):
     assert corpus.sentences[0] == "Hi, you’re late"
     assert corpus.features["text"][:, 0].tolist() == [0, 1, 2, 3, 4, 5]
     assert set(corpus.sources) == {"text.npy", *(f"{split}_sent_emo.csv" for split in MELD)}
-    _, err, status = build("--utterances", official / "dev_sent_emo.csv", "--text", official / "dev.npy")
+    words = ["--utterances", official / "dev_sent_emo.csv", "--text", official / "dev.npy"]
+    _, err, status = build(*words, output="other")
     assert "no column 'split' (train, valid or test); found Sr No., " in err
     assert (err.endswith("; see --meld\n"), status) == (True, 2)
     parts, _ = build_meld("talks", official, {"text": [official / f"{split}.npy" for split in MELD]})

@@ -151,8 +151,9 @@ def test_files_without_a_model_are_said(make):
 
 def test_temporary_files_do_not_stay(make, tmp_path):
     make(text=Letters())
+    (text,) = (path.name for path in (tmp_path / "data").glob("text-*.npy"))
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [
-        *("corpus.npz", "missing.csv", "recipe.yaml", "work"),
+        *("corpus.npz", "corpus_checked.json", "missing.csv", "recipe.yaml", text, "work"),
     ]
     assert [path.name for path in (tmp_path / "data" / "work").iterdir()] == ["features.sqlite"]
 
