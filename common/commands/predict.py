@@ -165,14 +165,13 @@ def _show(prediction: "Prediction", output: Path | None) -> None:
     from common.prediction.emotions import absent_note
     from common.prediction.table import lines_of, rows_of, write
 
-    rows = rows_of(prediction)
     if output:
-        write(rows, output)
+        write(prediction, output)
     if prediction.absent:
         tell(absent_note(prediction.absent))
     listed = [
         f"Missing: dialogue {row['dialogue']!r}, utterance {row['utterance']}: {modality} ({reason})"
-        for row in rows
+        for row in (rows_of(prediction) if any(prediction.lacks) else ())
         for modality, reason in row["missing"].items()
         if modality not in prediction.absent
     ]
@@ -181,7 +180,7 @@ def _show(prediction: "Prediction", output: Path | None) -> None:
     if len(listed) > MOST:
         tell(f"… and {len(listed) - MOST:,} more are missing{', as the output says' if output else ''}.")
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    say("\n".join(lines_of(rows, columns)))
+    say("\n".join(lines_of(rows_of(prediction), columns)))
     corpus = prediction.corpus
     known = int((corpus.label >= 0).sum())
     if known:

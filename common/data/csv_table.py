@@ -33,12 +33,14 @@ def read_csv(path: Path) -> pd.DataFrame:
         separator, text = said[1], text.replace(first, "", 1)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True)
     rows, lines, line, mended = [], [], 1, 0
+    right = text.isascii()
     try:
         for row in reader:
-            cells = [repaired(cell).strip() for cell in row]
+            meant = row if right else [repaired(cell) for cell in row]
+            cells = [cell.strip() for cell in meant]
             if any(cells):
                 rows.append(cells)
-                mended += sum(repaired(cell) != cell for cell in row)
+                mended += 0 if right else sum(a != b for a, b in zip(row, meant, strict=True))
                 lines.append(line)
             line = reader.line_num + 1
     except csv.Error as error:

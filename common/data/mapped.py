@@ -20,7 +20,7 @@ from common.errors import InputError
 from common.files import atomic, sha256
 
 CHECKED = "corpus_checked.json"  # file to its size and times when it was checked
-BLOCK = 2**24  # bytes that are worked on at a time
+BLOCK = 2**22  # bytes that are worked on at a time
 _NAME = re.compile(r"[a-z]+-[0-9a-f]{12}\.npy")
 _MEND = "restore it, or build again"
 

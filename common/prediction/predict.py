@@ -126,9 +126,11 @@ def _features(run, source, extractors, workers, folder):
             line for kind in parts for part in parts[kind] for line in extract(part, utterances[kind], store, workers)
         ]
         features, missing = fill(parts, utterances, store, folder, widths, scaling)
-    row = {key: k for k, key in enumerate(zip(source.table.dialogue, source.table.number, strict=True))}
     lacks: list[Lacks] = [{} for _ in everything]
+    reasons: dict[tuple[str, int], Lacks] = {}
     for found in (*missing, *source.missing):
-        if found.modality in run.network.modalities and (found.dialogue, found.utterance) in row:
-            lacks[row[found.dialogue, found.utterance]][found.modality] = found.reason
+        if found.modality in run.network.modalities:
+            reasons.setdefault((found.dialogue, found.utterance), {})[found.modality] = found.reason
+    for lack, key in zip(lacks, zip(source.table.dialogue, source.table.number, strict=True), strict=True):
+        lack |= reasons.get(key, {})
     return features, lacks, problems

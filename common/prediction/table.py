@@ -2,9 +2,12 @@
 
 import json
 import unicodedata
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from common.files import atomic
@@ -12,48 +15,52 @@ from common.prediction.predict import Prediction
 
 FORMATS = (".csv", ".json")
 _JOINERS = "\u200c\u200d"  # of letters and pictures that are written as one
+BLOCK = 10_000  # rows that are written at a time
 LEAST = 12  # columns that a sentence has at least
 
 
-def rows_of(prediction: Prediction) -> list[dict[str, Any]]:
+def rows_of(prediction: Prediction) -> Iterator[dict[str, Any]]:
     """A row per utterance, in file order.
 
     `dialogue`, `utterance` (its number), `speaker`, `sentence`, `label` ("" where it is not known), `emotion`,
     `probability`, `probabilities` (class to probability), `missing` (modality to reason).
     """
     corpus = prediction.corpus
-    emotions = prediction.emotions
-    dialogue = [corpus.ids[d] for d, count in enumerate(corpus.lengths) for _ in range(count)]
-    return [
-        {
-            "dialogue": dialogue[row],
-            "utterance": int(corpus.utterances[row]),
+    numbers, dialogues = corpus.utterances, np.repeat(np.arange(len(corpus.ids)), corpus.lengths)
+    for row, (dialogue, emotion) in enumerate(zip(dialogues, prediction.probability.argmax(1), strict=True)):
+        probability = prediction.probability[row].tolist()
+        yield {
+            "dialogue": corpus.ids[dialogue],
+            "utterance": int(numbers[row]),
             "speaker": corpus.speakers[corpus.speaker[row]],
             "sentence": corpus.sentences[row],
             "label": corpus.classes[corpus.label[row]] if corpus.label[row] >= 0 else "",
-            "emotion": emotions[row],
-            "probability": float(prediction.probability[row].max()),
-            "probabilities": dict(zip(corpus.classes, prediction.probability[row].tolist(), strict=True)),
+            "emotion": corpus.classes[emotion],
+            "probability": max(probability),
+            "probabilities": dict(zip(corpus.classes, probability, strict=True)),
             "missing": prediction.lacks[row],
         }
-        for row in range(len(corpus.label))
-    ]
 
 
-def write(rows: list[dict[str, Any]], path: Path) -> None:
-    """Write `rows` of `rows_of` as CSV or JSON, by the ending of `path`, atomically.
+def write(prediction: Prediction, path: Path) -> None:
+    """Write the rows of `rows_of` as CSV or JSON, by the ending of `path`, atomically, and some at a time.
 
     In CSV each class has a column, probability_<class>, and what is missing is one cell. `label` stands where one is
     known.
     """
-    if not any(row["label"] for row in rows):
-        rows = [{name: value for name, value in row.items() if name != "label"} for row in rows]
+    left_out = () if (prediction.corpus.label >= 0).any() else ("label",)
+    rows = ({name: row[name] for name in row if name not in left_out} for row in rows_of(prediction))
     with atomic(path) as file:
         if path.suffix.casefold() == ".json":
-            json.dump(rows, file, ensure_ascii=False, indent=1)
-            file.write("\n")
+            for number, row in enumerate(rows):
+                text = json.dumps(row, ensure_ascii=False, indent=1).replace("\n", "\n ")
+                file.write(f"{',' if number else '['}\n {text}")
+            file.write("\n]\n")
         else:
-            pd.DataFrame([_flat(row) for row in rows]).to_csv(file, index=False)
+            flat, header = map(_flat, rows), True
+            while block := list(islice(flat, BLOCK)):
+                pd.DataFrame(block).to_csv(file, index=False, header=header)
+                header = False
 
 
 def _flat(row):
@@ -62,25 +69,25 @@ def _flat(row):
     return flat | {"missing": "; ".join(f"{modality}: {reason}" for modality, reason in row["missing"].items())}
 
 
-def lines_of(rows: list[dict[str, Any]], columns: int | None) -> list[str]:
+def lines_of(rows: Iterable[dict[str, Any]], columns: int | None) -> list[str]:
     """`rows` as aligned lines of speaker, sentence, emotion, probability; above each of several dialogues its id.
 
     `columns`: of the terminal, for which long cells are cut; None cuts nothing.
     """
-    cells = [
-        [_plain(row["speaker"]), _plain(row["sentence"]), _plain(row["emotion"]), f"{row['probability']:.3f}"]
-        for row in rows
-    ]
+    cells, dialogues = [], []
+    for row in rows:
+        cells.append([*(_plain(row[name]) for name in ("speaker", "sentence", "emotion")), f"{row['probability']:.3f}"])
+        dialogues.append(row["dialogue"])
     head = ["speaker", "sentence", "emotion", "probability"]
     if columns is not None:
         cells = [[cut(speaker, 16), sentence, cut(emotion, 16), number] for speaker, sentence, emotion, number in cells]
     wide = [max(map(width, column)) for column in zip(head, *cells, strict=True)]
     if columns is not None:
         wide[1] = min(wide[1], max(LEAST, columns - sum(wide) + wide[1] - 2 * (len(wide) - 1)))
-    lines, several, dialogue = [_line(head, wide)], len({row["dialogue"] for row in rows}) > 1, None
-    for row, line in zip(rows, cells, strict=True):
-        if several and row["dialogue"] != dialogue:
-            dialogue = row["dialogue"]
+    lines, several, last = [_line(head, wide)], len(set(dialogues)) > 1, None
+    for dialogue, line in zip(dialogues, cells, strict=True):
+        if several and dialogue != last:
+            last = dialogue
             lines += ["", cut(_plain(f"{dialogue}:"), columns) if columns else _plain(f"{dialogue}:")]
         lines.append(_line(line, wide))
     return lines

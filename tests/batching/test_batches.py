@@ -1,4 +1,6 @@
+import warnings
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,6 +38,20 @@ def test_the_grid_holds_every_row_at_its_place():
         [4, 5, 8],
     ]  # padding rows stand behind the real ones
     assert packing.position.tolist() == [0, 1, 2, 0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("shapes", SHAPES)
+def test_features_may_be_maps_of_files(tmp_path, shapes):
+    """Which are not read through, and stay as they are; torch warns of arrays that only read."""
+    corpus = random_corpus([3, 1, 4, 2, 5])
+    np.save(tmp_path / "text.npy", corpus.features["text"])
+    mapped = replace(corpus, features=corpus.features | {"text": np.load(tmp_path / "text.npy", mmap_mode="r")})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        theirs, ours = (Batches(each, "test", 2, "cpu", shapes=shapes) for each in (corpus, mapped))
+    for a, b in zip(theirs, ours, strict=True):
+        for name, values in arrays(a).items():
+            assert torch.equal(values, arrays(b)[name])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

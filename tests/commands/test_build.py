@@ -1,4 +1,6 @@
 import io
+import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.__main__ import main
-from common.data import cache, meld, own
+from common.data import cache, mapped, meld, own
 from common.data.corpus import SENTIMENTS, SPLITS
+from common.data.mapped import is_mapped
 from common.data.own import build_corpus, build_meld, read_own, write_own
 from common.errors import InputError
+from common.files import locked
 from tests.small import result_of, same
 
 ROWS = """dialogue,utterance,speaker,label,split,sentence
@@ -80,6 +84,89 @@ def test_written_and_read_again(files):
         path.write_bytes(damaged)
         with pytest.raises(InputError, match=r"corpus.npz: damaged"):
             read_own(files / "out")
+
+
+def test_an_older_folder_is_read(files):
+    """Its features are in the one file."""
+    corpus = built(files)
+    cache.save(corpus, None, files / own.FILE)
+    assert same(read_own(files), corpus)
+
+
+def test_features_are_maps_that_say_when_they_change(files):
+    write_own(built(files), files / "out")
+    assert all(is_mapped(values) for values in read_own(files / "out").features.values() if values.shape[1])
+    (path,) = (files / "out").glob("audio-*.npy")
+    path.write_bytes(path.read_bytes()[:-1] + b"\1")
+    with pytest.raises(InputError, match=r"audio-.*npy: damaged, or another file than was built; restore it, or build"):
+        read_own(files / "out")
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"features": 1},
+        {"features": {"text": 1}},
+        {"features": {"text": {"file": "../text-000000000000.npy", "sha256": ""}}},
+        {"features": {"text": {"file": 5, "sha256": ""}}},
+        {"features": {"smell": {"file": "smell-000000000000.npy", "sha256": ""}}},
+    ],
+)
+def test_a_file_that_names_no_features_is_refused(files, state):
+    cache.save(replace(built(files), features={}), state, files / own.FILE)
+    with pytest.raises(InputError, match="damaged, or no file of python -m common build; build it again"):
+        read_own(files)
+
+
+def test_what_is_overwritten_stays_until_the_end(files, monkeypatch):
+    old, folder = built(files), files / "out"
+    write_own(old, folder)
+    names, kept = set(os.listdir(folder)), read_own(folder)
+    new = replace(old, features=old.features | {"text": old.features["text"] + 1})
+
+    def full(corpus, state, path):
+        raise OSError(28, "No space left on device", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cache, "save", full)
+        with pytest.raises(OSError, match="No space left"):
+            write_own(new, folder, overwrite=True)
+    assert set(os.listdir(folder)) == names
+    assert same(read_own(folder), old)
+    write_own(new, folder, overwrite=True)
+    assert same(read_own(folder), new)
+    assert same(kept, old)  # whoever reads it goes on
+    assert len(os.listdir(folder)) == len(names)
+
+
+def test_two_cannot_write_at_once(files):
+    with locked(files / own.LOCK, "mine"), pytest.raises(InputError, match="another process writes conversations into"):
+        write_own(built(files), files)
+    assert not (files / own.FILE).exists()
+
+
+KINDS = {"in order": "<f4", "double": "<f8", "half": "<f2", "big-endian": ">f4", "whole": "<i2"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("block", [2**22, 40])
+def test_mapped_or_in_memory_is_the_same(files, monkeypatch, kind, ordered, block):
+    """Rows of the array one by one, converted by numpy, are the reference."""
+    monkeypatch.setattr(mapped, "BLOCK", block)
+    array = (1000 * np.random.default_rng(0).standard_normal((6, 4))).astype(KINDS[kind])
+    np.save(files / "audio.npy", array)
+    rows = [line for line in ROWS.splitlines()[1:] if line]
+    if ordered:
+        text = "\n".join([ROWS.splitlines()[0], *(rows[k] for k in ORDER)])
+        (files / "u.csv").write_text(text)
+    expected = np.stack([array[k].astype(np.float32) for k in (range(6) if ordered else ORDER)])
+    for scratch in (None, files):
+        corpus, _ = build_corpus("mine", files / "u.csv", {"audio": [files / "audio.npy"]}, scratch)
+        assert is_mapped(corpus.features["audio"]) == (scratch is not None)
+        assert corpus.features["audio"].tobytes() == expected.tobytes()
+    assert sorted(path.name for path in files.iterdir()) == ["audio.npy", "event.npy", "text.npy", "u.csv"]
 
 
 @pytest.mark.parametrize(
@@ -286,8 +373,10 @@ def test_the_files_of_meld(official, build):
     _, err, status = build(*words, output="other")
     assert "no column 'split' (train, valid or test); found Sr No., " in err
     assert (err.endswith("; see --meld\n"), status) == (True, 2)
-    parts, _ = build_meld("talks", official, {"text": [official / f"{split}.npy" for split in MELD]})
-    assert same(parts, corpus)
+    for scratch in (None, official):
+        files = {"text": [official / f"{split}.npy" for split in MELD]}
+        parts, _ = build_meld("talks", official, files, scratch)
+        assert same(parts, corpus)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from common.prediction import table
 from common.prediction.predict import Prediction
 from common.prediction.table import cut, lines_of, rows_of, width, write
 from tests.small import random_corpus
@@ -43,15 +44,25 @@ def expected(prediction):
 
 
 def test_json_reads_back_exactly(prediction, tmp_path):
-    rows = rows_of(prediction)
+    rows = list(rows_of(prediction))
     assert rows == list(expected(prediction))
-    write(rows, tmp_path / "o.JSON")
-    assert json.loads((tmp_path / "o.JSON").read_text(encoding="utf-8")) == rows
-    assert "你好" in (tmp_path / "o.JSON").read_text(encoding="utf-8")
+    write(prediction, tmp_path / "o.JSON")
+    text = (tmp_path / "o.JSON").read_text(encoding="utf-8")
+    assert text == json.dumps(rows, ensure_ascii=False, indent=1) + "\n"  # though it is written row by row
+    assert "你好" in text
+
+
+def test_a_table_is_the_same_in_however_many_blocks(prediction, tmp_path, monkeypatch):
+    for block in (10, 2, 1):
+        monkeypatch.setattr(table, "BLOCK", block)
+        write(prediction, tmp_path / f"{block}.csv")
+    whole, *others = ((tmp_path / f"{block}.csv").read_bytes() for block in (10, 2, 1))
+    assert whole.count(b"probability_c0") == 1
+    assert others == [whole, whole]
 
 
 def test_csv_reads_back_exactly(prediction, tmp_path):
-    write(rows_of(prediction), tmp_path / "o.csv")
+    write(prediction, tmp_path / "o.csv")
     table = pd.read_csv(tmp_path / "o.csv", dtype=str, keep_default_na=False)
     numbers = table.filter(like="probability").map(float)  # as Python reads them, without a loss
     table[list(numbers)], table["utterance"] = numbers, table.utterance.map(int)
@@ -64,8 +75,8 @@ def test_csv_reads_back_exactly(prediction, tmp_path):
 
 def test_without_labels_there_is_no_such_column(prediction, tmp_path):
     prediction.corpus.label[:] = -1
-    write(rows_of(prediction), tmp_path / "o.csv")
-    write(rows_of(prediction), tmp_path / "o.json")
+    write(prediction, tmp_path / "o.csv")
+    write(prediction, tmp_path / "o.json")
     assert "label" not in pd.read_csv(tmp_path / "o.csv")
     assert all("label" not in row for row in json.loads((tmp_path / "o.json").read_text(encoding="utf-8")))
 
