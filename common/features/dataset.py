@@ -1,4 +1,4 @@
-"""A Corpus of what a Store holds, and its folder: corpus.npz, recipe.yaml, missing.csv, scaling.npz."""
+"""A Corpus of what a Store holds, and what lies in its folder beside it: recipe.yaml, missing.csv, scaling.npz."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from common.data.corpus import SENTIMENTS, Corpus
+from common.data.mapped import blocks
 from common.data.own import corpus_of_table
 from common.errors import InputError
 from common.features.audio.scaling import Scaling
@@ -54,8 +55,8 @@ def fill(
 def _zeros(path, shape):
     """An array in the file `path`, written out: where the disk is full, a file with holes would end the process."""
     with open(path, "wb") as file:
-        for _ in range(shape[0]):
-            file.write(bytes(4 * shape[1]))
+        for part in blocks(*shape):
+            file.write(bytes(4 * shape[1] * (part.stop - part.start)))
     return np.memmap(path, np.float32, "r+", shape=shape)
 
 
