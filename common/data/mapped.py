@@ -53,18 +53,19 @@ def write_arrays(features: Mapping[str, np.ndarray], folder: Path) -> dict[str, 
     where it ends early.
     """
     written: dict[int, dict] = {}
-    parts = {kind: folder / f".{kind}.new" for kind in features}
+    new: list[tuple[Path, str]] = []
     kinds = {kind: values for kind, values in features.items() if values.shape[1]}
     try:
         for kind, values in kinds.items():
             if id(values) not in written:
-                digest = _write(kind, values, parts[kind])
+                part = folder / f".{kind}.new"
+                digest = _write(kind, values, part)
                 written[id(values)] = {"file": f"{kind}-{digest[:12]}.npy", "sha256": digest}
-        for kind, values in kinds.items():
-            if parts[kind].exists():  # else it is one of those before it
-                os.replace(parts[kind], folder / written[id(values)]["file"])
+                new.append((part, written[id(values)]["file"]))
+        for part, name in new:
+            os.replace(part, folder / name)
     finally:
-        for part in parts.values():
+        for part, _ in new:
             part.unlink(missing_ok=True)
     return {kind: written[id(values)] for kind, values in kinds.items()}
 

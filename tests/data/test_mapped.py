@@ -80,6 +80,15 @@ def test_an_array_of_two_kinds_is_one_file_and_one_without_columns_is_none(featu
     assert found["event"] is found["text"]
 
 
+def test_what_a_killed_process_left_is_not_taken(features, tmp_path):
+    for kind in features | {"event": 0}:
+        (tmp_path / f".{kind}.new").write_bytes(b"of another array")
+    features["event"] = features["text"]
+    found = map_arrays(write_arrays(features, tmp_path), tmp_path, U)
+    for kind, values in features.items():
+        np.testing.assert_array_equal(found[kind], values)
+
+
 def test_what_was_checked_is_not_read_through_again(written, read):
     folder, entries = written
     map_arrays(entries, folder, U)
