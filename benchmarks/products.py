@@ -15,8 +15,7 @@ from benchmarks.epochs import settings_of
 from benchmarks.measures import alternating, clock_for, number, spread
 from common.batching.batches import Batches
 from common.data.corpus import Corpus
-from common.environment import choose_device, keep_memory
-from common.network import linear as products
+from common.environment import choose_device, keep_memory, products_by
 from common.network.linear import linear
 from common.training.run import build_network
 
@@ -50,8 +49,7 @@ class Product(NamedTuple):
 
 def library() -> str:
     """What multiplies matrices on this processor."""
-    chosen = getattr(products, "library", None)
-    return chosen() if chosen else "products by oneDNN"
+    return f"products by {products_by()}"
 
 
 def measure_products(dataset: str, repetitions: int, threads: int, device: str) -> dict:
@@ -108,7 +106,7 @@ def _recorded() -> Iterator[Counter[Product]]:
         return linear(x, *maps, bias=bias, then=then, **more)
 
     modules = [module for name, module in sys.modules.items() if name.startswith("common.network.")]
-    users = [module for module in modules if getattr(module, "linear", None) is linear and module is not products]
+    users = [m for m in modules if getattr(m, "linear", None) is linear and m.__name__ != linear.__module__]
     try:
         for module in users:
             setattr(module, "linear", recorded)  # noqa: B010

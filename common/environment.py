@@ -16,6 +16,7 @@ from common.errors import InputError
 
 PACKAGES = ("torch", "numpy", "scikit-learn", "pandas", "tqdm", "PyYAML", "matplotlib", "scipy", "joblib")
 MATRIX_LIBRARY = "ECERC_MATRIX_LIBRARY"
+CPUINFO = "/proc/cpuinfo"  # on Linux
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -41,15 +42,13 @@ def device_name(device: torch.device) -> str:
     """What the device is, in words."""
     if device.type == "cuda":
         return f"{device}: {torch.cuda.get_device_name(device)}"
-    return f"{device}: {_processor()}, {torch.get_num_threads()} threads"
+    return f"{device}: {_processor()}, {torch.get_num_threads()} threads, products by {products_by()}"
 
 
-def products_by(device: torch.device) -> str:
-    """What multiplies float32 matrices on `device`, in words."""
-    if device.type != "cpu":
-        return {"cuda": "cuBLAS"}.get(device.type, "PyTorch")
-    own = "MKL" if torch.backends.mkl.is_available() else "its own default"
-    return "oneDNN" if matrix_library() == "onednn" else f"PyTorch ({own})"
+def products_by() -> str:
+    """What multiplies float32 matrices on this CPU, in words."""
+    default = "MKL" if torch.backends.mkl.is_available() else "PyTorch's default"
+    return "oneDNN" if matrix_library() == "onednn" else default
 
 
 def allow_tf32(precision: str) -> None:
@@ -122,7 +121,7 @@ def describe() -> dict[str, str]:
 
 def _processor():
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
+        with open(CPUINFO, encoding="utf-8") as file:
             return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
@@ -130,7 +129,7 @@ def _processor():
 
 def _is_amd_with_avx512():
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
+        with open(CPUINFO, encoding="utf-8") as file:
             about = file.read(8192)
     except OSError:
         return False

@@ -6,7 +6,8 @@ import sys
 import pytest
 import torch
 
-from common.environment import allow_tf32, choose_device, describe
+from common import environment
+from common.environment import allow_tf32, choose_device, describe, device_name, matrix_library
 from common.errors import InputError
 
 
@@ -36,6 +37,48 @@ def test_tf32_only_where_asked_for():
     for precision, expected in (("tf32", "high"), ("float32", "highest"), ("bfloat16", "highest")):
         allow_tf32(precision)
         assert torch.get_float32_matmul_precision() == expected
+
+
+INTEL = "vendor_id\t: GenuineIntel\nflags\t\t: fpu avx2 avx512f\n"
+ZEN_5 = "vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx2 avx512f\n"
+ZEN_3 = "vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx2\n"
+
+
+@pytest.fixture
+def processor(monkeypatch, tmp_path):
+    """A function that makes this machine's processor another one, and forgets what was asked before."""
+
+    def become(cpuinfo, chosen=None):
+        matrix_library.cache_clear()
+        path = tmp_path / "cpuinfo"
+        path.write_text(cpuinfo)
+        monkeypatch.setattr(environment, "CPUINFO", str(path))
+        monkeypatch.setenv("ECERC_MATRIX_LIBRARY", chosen or "")
+
+    yield become
+    matrix_library.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "expected"), [(INTEL, "pytorch"), (ZEN_5, "onednn"), (ZEN_3, "pytorch"), ("", "pytorch")]
+)
+def test_the_processor_alone_chooses_the_matrix_library(processor, cpuinfo, expected):
+    processor(cpuinfo)
+    assert matrix_library() == expected
+    for other in ("onednn", "pytorch"):
+        processor(cpuinfo, other)
+        assert matrix_library() == other
+    processor(cpuinfo, "mkl")
+    with pytest.raises(InputError, match="ECERC_MATRIX_LIBRARY: found 'mkl'; expected onednn or pytorch"):
+        matrix_library()
+
+
+def test_a_run_says_what_multiplied(processor):
+    processor(ZEN_5)
+    assert device_name(torch.device("cpu")).endswith("threads, products by oneDNN")
+    processor(ZEN_5, "pytorch")
+    default = "MKL" if torch.backends.mkl.is_available() else "PyTorch's default"
+    assert device_name(torch.device("cpu")).endswith(f"products by {default}")
 
 
 def test_memory_is_kept_where_the_c_library_can():

@@ -3,7 +3,14 @@ import torch
 import torch.nn.functional as F
 from torch.nn import Linear
 
+from common.network import linear as module
 from common.network.linear import linear, products
+
+
+@pytest.fixture(autouse=True, params=["onednn", "pytorch"])
+def library(request, monkeypatch):
+    """Each test with either library, whatever this processor would choose."""
+    monkeypatch.setattr(module, "matrix_library", lambda: request.param)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 50])
