@@ -145,8 +145,8 @@ def test_a_loss_that_is_not_finite(project, inside, tmp_path, monkeypatch):
     loss = Trainer._loss
 
     def spoiled(trainer, batch):
-        log_prob, value = loss(trainer, batch)
-        return log_prob, value * np.nan if "seed 1" in trainer.title else value
+        log_prob, value, share = loss(trainer, batch)
+        return log_prob, value * np.nan if "seed 1" in trainer.title else value, share
 
     monkeypatch.setattr(Trainer, "_loss", spoiled)
     printed, status = inside(
