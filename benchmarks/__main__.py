@@ -39,7 +39,7 @@ def measure_all(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.data_dir or Path(temporary)
         rows = {"machine": describe(), "device": str(choose_device(arguments.device)), "threads": arguments.threads}
-        rows |= {"library": library(), "date": time.strftime("%Y-%m-%d")}
+        rows |= {"library": library(choose_device(arguments.device)), "date": time.strftime("%Y-%m-%d")}
         for dataset in arguments.dataset:
             module = DATASETS[dataset]
             if not all((folder / module.FOLDER / name).is_file() for name in module.FILES):
