@@ -25,17 +25,20 @@ def captured(
     if batches.device.type != "cuda" or batches.shapes != "fixed" or dropout.generator is None:
         return work
     steps: dict[int, Callable[[Batch], None]] = {}
+    # One memory for all shapes: their steps run one after the other, and nothing that lies there is needed afterwards.
+    # And a stream, also because graphs of two trainings on one stream would share the workspace of matrix products.
+    pool, aside = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
 
     def step(batch: Batch) -> None:
         if id(batch) not in steps:
             with _CAPTURING:
-                steps[id(batch)] = _capture(work, batch, dropout.generator, state())
+                steps[id(batch)] = _capture(work, batch, dropout.generator, state(), pool, aside)
         steps[id(batch)](batch)
 
     return step
 
 
-def _capture(work, batch, generator, state):
+def _capture(work, batch, generator, state, pool, aside):
     """`work` on this very `batch` as a graph, or `work`; what it changes is as before afterwards."""
     before, random = [tensor.detach().clone() for tensor in state], generator.get_state()
 
@@ -44,7 +47,7 @@ def _capture(work, batch, generator, state):
         torch._foreach_copy_(state, before)
         generator.set_state(random)
 
-    home, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+    home = torch.cuda.current_stream()
     aside.wait_stream(home)
     try:
         with torch.cuda.stream(aside):
@@ -54,8 +57,7 @@ def _capture(work, batch, generator, state):
         restore()
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(generator)
-        # A stream of its own, also because graphs captured on one stream would share the workspace of matrix products.
-        with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):  # other threads continue
+        with torch.cuda.graph(graph, pool, aside, capture_error_mode="thread_local"):  # other threads continue
             work(batch)
     except RuntimeError as error:
         torch.cuda.set_stream(home)  # a capture that fails may stay on its stream

@@ -136,7 +136,7 @@ def test_capturing_leaves_everything_as_it_was(corpus, monkeypatch, capsys, fail
     random, calls = t.network.dropout.generator.get_state(), []
 
     @contextmanager
-    def graph(_, stream, capture_error_mode):
+    def graph(_, pool, stream, capture_error_mode):
         kept = [tensor.detach().clone() for tensor in t._state()]
         yield
         if fails:
@@ -157,7 +157,7 @@ def test_capturing_leaves_everything_as_it_was(corpus, monkeypatch, capsys, fail
 
     t.network.train()
     batch = next(iter(t._train))
-    step = graphs._capture(work, batch, t.network.dropout.generator, t._state())
+    step = graphs._capture(work, batch, t.network.dropout.generator, t._state(), None, Stand())
     assert len(calls) == graphs.WARM_UPS + 1
     assert all(called is batch for called in calls)
     for name, tensor in t.network.state_dict().items():
@@ -178,17 +178,19 @@ def test_capturing_leaves_everything_as_it_was(corpus, monkeypatch, capsys, fail
 def test_each_shape_is_captured_once_when_it_comes(monkeypatch):
     calls, replayed = [], []
 
-    def capture(work, batch, generator, state):
-        calls.append((batch, state))
+    def capture(work, batch, generator, state, pool, aside):
+        calls.append((batch, state, pool, aside))
         return replayed.append
 
     monkeypatch.setattr(graphs, "_capture", capture)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: "pool")
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: "stream")
     batches = SimpleNamespace(device=SimpleNamespace(type="cuda"), shapes="fixed")
     step = graphs.captured(print, batches, SimpleNamespace(generator=1), lambda: ["state"])
     small, large = object(), object()
     for batch in (small, large, small):
         step(batch)
-    assert calls == [(small, ["state"]), (large, ["state"])]
+    assert calls == [(batch, ["state"], "pool", "stream") for batch in (small, large)]
     assert replayed == [small, large, small]
 
 
