@@ -3,6 +3,7 @@
 import importlib.util
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
@@ -31,27 +32,36 @@ class Crew(NamedTuple):
     run: Callable[[Callable, Sequence[tuple]], Generator[Ended, None, None]]
 
 
-def default_jobs(device: str, threads: int, gib: float) -> int:
+def gpus(device: str) -> int:
+    """How many NVIDIA GPUs tasks on `device` (see `choose_device`) go to; 0 where it is something else."""
+    chosen = choose_device(device)
+    if chosen.type != "cuda":
+        return 0
+    return torch.cuda.device_count() if chosen.index is None else 1
+
+
+def default_jobs(device: str, threads: int, gib: float, per_gpu: int = 1) -> int:
     """How many tasks of so many `threads` go at a time on this machine: as many as there are cores for, and memory if
-    each takes `gib` GiB of it, or GPUs.
+    each takes `gib` GiB of it, or `per_gpu` on each GPU.
     """
-    kind = choose_device(device).type
     on_cpu = min(joblib.cpu_count() // threads, memory() // gib)
-    return max(1, int({"cpu": on_cpu, "cuda": torch.cuda.device_count()}.get(kind, 1)))
+    return max(1, int({"cpu": on_cpu, "cuda": per_gpu * gpus(device)}.get(choose_device(device).type, 1)))
 
 
 @contextmanager
-def crew(backend: str, jobs: int, threads: int, scheduler: str | None) -> Iterator[Crew]:
-    """Workers for tasks of so many `threads`. `backend`: "processes", `jobs` of them here; "dask", the workers of the
-    `scheduler` at an address. When this ends, or its process does, so do the processes here.
+def crew(backend: str, jobs: int, threads: int, scheduler: str | None, processes: int | None = None) -> Iterator[Crew]:
+    """Workers for tasks of so many `threads`. `backend`: "processes", `jobs` tasks at a time here; "dask", the workers
+    of the `scheduler` at an address. When this ends, or its process does, so do the processes here.
 
+    `processes`: how many of them share the jobs here, as evenly as it goes, which are threads of theirs; None: each
+    job has its own. A GPU works on tasks of one process at a time, but on those of several threads side by side.
     Raises InputError where the backend cannot be had.
     """
     if backend == "dask":
         with _cluster(scheduler) as client:
             yield Crew(sum(client.nthreads().values()), lambda task, calls: _on_dask(task, calls, client))
     else:
-        yield Crew(jobs, lambda task, calls: _here(task, calls, jobs, threads))
+        yield Crew(jobs, lambda task, calls: _here(task, calls, jobs, threads, processes or jobs))
 
 
 def was_killed(error: Exception) -> str | None:
@@ -61,13 +71,17 @@ def was_killed(error: Exception) -> str | None:
     return "" if type(error).__name__ == "KilledWorker" else None  # Dask's
 
 
-def _here(task: Callable, calls: Sequence[tuple], jobs: int, threads: int) -> Generator[Ended, None, None]:
-    """`jobs` at a time, each in a process that takes one after the other.
+def _here(
+    task: Callable, calls: Sequence[tuple], jobs: int, threads: int, processes: int
+) -> Generator[Ended, None, None]:
+    """`jobs` at a time in so many `processes`.
 
     A process that was killed, or ran into something that nobody foresaw, is replaced by a new one; the others go on.
     """
     waiting, ended = queue.SimpleQueue[tuple | None](), queue.SimpleQueue[Ended]()
-    workers = [_Worker(waiting, ended, threads) for _ in range(min(jobs, len(calls)))]
+    jobs = min(jobs, len(calls))
+    shared = [_Shared(threads, len(range(k, jobs, processes)), k) for k in range(min(jobs, processes))]
+    workers = [_Worker(waiting, ended, shared[k % processes], k // processes) for k in range(jobs)]
     for item in (*((i, task, call) for i, call in enumerate(calls)), *(None for _ in workers)):
         waiting.put(item)
     try:
@@ -76,38 +90,73 @@ def _here(task: Callable, calls: Sequence[tuple], jobs: int, threads: int) -> Ge
         for _ in calls:
             yield ended.get()
     finally:
-        for worker in workers:
-            worker.stop()
+        for process in shared:
+            process.stop()
         for worker in workers:
             worker.join()
 
 
 class _Worker(threading.Thread):
-    """Has a process do what is `waiting`, until there is None, and puts what each task came to into `ended`."""
+    """Has a place of a process do what is `waiting`, until there is None, and puts what each came to into `ended`."""
 
-    def __init__(self, waiting, ended, threads):
+    def __init__(self, waiting, ended, process, place):
         super().__init__(daemon=True)
-        self._waiting, self._ended, self._threads = waiting, ended, threads
-        self._process, self._stopped = None, False
+        self._waiting, self._ended, self._process, self._place = waiting, ended, process, place
 
     def run(self):
-        while (item := self._waiting.get()) and not self._stopped:
+        while (item := self._waiting.get()) and not self._process.stopped:
             position, task, call = item
-            self._process = self._process or WorkerProcess(self._threads)
-            if self._stopped:  # while it began
-                self._process.kill()
-                return
             try:
-                self._ended.put(Ended(position, self._process.do(task, *call)))
+                self._ended.put(Ended(position, self._process.do(self._place, task, *call)))
             except Exception as error:
                 self._ended.put(Ended(position, error=error))
+
+
+class _Shared:
+    """The process number `number`, which begins when one of its `places` is needed.
+
+    When a task has raised something, or was killed with the process, those that follow get a new one; what else is
+    under way in the old one goes on there, and with the last of it the old one ends.
+    """
+
+    def __init__(self, threads, places, number):
+        self._what, self._lock, self.stopped = (threads, places, number), threading.Lock(), False
+        self._process, self._under_way = None, Counter()  # the latter: of each process that has not ended
+
+    def do(self, place, task, *call):
+        process = self._begin()
+        try:
+            return process.do(task, *call, place=place)
+        except Exception:
+            with self._lock:
+                if self._process is process:
+                    self._process = None
+            raise
+        finally:
+            self._end(process)
+
+    def _begin(self):
+        with self._lock:
+            if self._process is None:
+                self._process = WorkerProcess(*self._what)
+                self._under_way[self._process] = 0
+            self._under_way[self._process] += 1
+            if self.stopped:  # while it began
                 self._process.kill()
-                self._process = None
+                raise Killed("stopped")
+            return self._process
+
+    def _end(self, process):
+        with self._lock:
+            self._under_way[process] -= 1
+            if process is not self._process and not self._under_way[process]:
+                process.kill()
+                del self._under_way[process]
 
     def stop(self):
-        """End the process, whatever it does."""
-        self._stopped, process = True, self._process
-        if process:
+        """End it, whatever it does."""
+        self.stopped = True
+        for process in list(self._under_way):
             process.kill()
 
 

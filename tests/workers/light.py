@@ -3,7 +3,10 @@
 import os
 import signal
 import time
+from pathlib import Path
 from types import SimpleNamespace
+
+from common.workers.process import process_number
 
 
 def run_called(name):
@@ -22,6 +25,40 @@ def end_as_named(run):
     if run.name == "memory":
         raise MemoryError
     return "refused: for a reason" if run.name == "refused" else None
+
+
+def end_together(run, folder, count):
+    """The same, once `count` runs are under way at the same time; returns which process this is and its number."""
+    path = Path(folder)
+    (path / f"{run.name}.begun").touch()
+    while len(list(path.glob("*.begun"))) < count:
+        time.sleep(0.005)
+    end_as_named(run)
+    return os.getpid(), process_number()
+
+
+def end_as_process(run, folder):
+    """The number of this process, and which it is; "mistake" raises, "long" waits until "late" has been worked on."""
+    path = Path(folder)
+    (path / run.name).touch()
+    if run.name == "mistake":
+        while not (path / "long").exists():
+            time.sleep(0.005)
+        raise ValueError("a mistake")
+    if run.name == "long":
+        while not (path / "late").exists():
+            time.sleep(0.005)
+    return os.getpid(), process_number()
+
+
+def leave_thread(name):
+    """End the thread that this runs in, in a way that no task should."""
+    raise SystemExit(name)
+
+
+def call(task, arguments):
+    """What a task of these gives."""
+    return task(*arguments)
 
 
 def wait_for(path):
