@@ -19,12 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     train = commands.add_parser("run", help="train what the tables need and is not finished", allow_abbrev=False)
     _add_choice(train)
-    add_worker_options(train, "run")
+    add_worker_options(train, "run", per_gpu="six")
     train.set_defaults(command=_run)
 
     plan = commands.add_parser("plan", help="list the runs, which are finished, and the time left", allow_abbrev=False)
     _add_choice(plan)
-    add_jobs_option(plan, "run")
+    add_jobs_option(plan, "run", per_gpu="six")
     plan.set_defaults(command=_plan, device="auto")
 
     report = commands.add_parser("report", help="write the tables, into DIR/report", allow_abbrev=False)
@@ -59,7 +59,7 @@ def _chosen(arguments):
     """The runs that are meant, those of them that are finished, and the data."""
     from common.data.load import load_corpus
     from common.experiments.sweep import Data, check_finished, planned
-    from common.experiments.workers import GIB
+    from common.experiments.workers import GIB, ON_GPU
     from common.reporting.paper import paper_scores
     from common.workers.spread import default_jobs
 
@@ -67,7 +67,8 @@ def _chosen(arguments):
     if not runs:
         raise InputError(f"--tables {' '.join(arguments.tables)}: not of {' '.join(arguments.datasets)}")
     check_workers(arguments)
-    jobs = arguments.jobs or default_jobs(arguments.device, max(run.settings.threads for run in runs), GIB)
+    threads = max(run.settings.threads for run in runs)
+    jobs = arguments.jobs or default_jobs(arguments.device, threads, GIB, ON_GPU)
     folder = arguments.data_dir.resolve()
     sha256, about = {}, {}
     for dataset in dict.fromkeys(run.dataset for run in runs):

@@ -37,19 +37,19 @@ def add_common_options(parser: argparse.ArgumentParser, data: str) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist already")
 
 
-def add_worker_options(parser: argparse.ArgumentParser, what: str) -> None:
-    """The device of workers, and where they are; `what` one of their tasks is called."""
+def add_worker_options(parser: argparse.ArgumentParser, what: str, per_gpu: str = "one") -> None:
+    """The device of workers, and where they are; `what` one of their tasks is called, `per_gpu`: see below."""
     parser.add_argument("--device", default="auto", metavar="DEVICE", help="as in the scripts (default: auto)")
-    add_jobs_option(parser, what)
+    add_jobs_option(parser, what, per_gpu)
     parser.add_argument(
         "--backend", choices=BACKENDS, default=BACKENDS[0], help="processes here, or a cluster (default: processes)"
     )
     parser.add_argument("--scheduler", metavar="ADDRESS", help="of Dask, such as tcp://10.0.0.1:8786")
 
 
-def add_jobs_option(parser: argparse.ArgumentParser, what: str) -> None:
-    """How many tasks go at a time; `what` one of them is called."""
-    help = f"{what}s at a time (default: as cores and memory allow, or one per GPU)"
+def add_jobs_option(parser: argparse.ArgumentParser, what: str, per_gpu: str = "one") -> None:
+    """How many tasks go at a time; `what` one of them is called, `per_gpu` how many of them one GPU gets by default."""
+    help = f"{what}s at a time (default: as cores and memory allow, or {per_gpu} per GPU)"
     parser.add_argument("--jobs", type=int, metavar="N", help=help)
 
 

@@ -8,8 +8,9 @@ import os
 import runpy
 import secrets
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +26,7 @@ from common.files import read_yaml
 from common.settings import TrainingSettings, build, words
 from common.training.folder import HISTORY, PREDICTIONS, RESULTS, SETTINGS, checkpoint_name, origin_of
 from common.training.run import train_run
+from common.workers.process import process_number
 
 ROOT = Path(__file__).resolve().parents[2]
 PART = ".part"  # ends the name of a run's folder while it is written
@@ -114,22 +116,25 @@ def check_finished(run: Run, output: Path, data: Data) -> bool:
 def train_one(run: Run, output: Path, data: Data, device: str, turn: int) -> str | None:
     """Train `run` into its folder in `output`; returns None, or in one line why it could not be done.
 
-    `device` as in the scripts; on several GPUs runs go to one after the other, as their `turn` says. An error that
-    nobody foresaw is raised, as a RuntimeError that names the run: the process may not be fit for another run.
+    `device` as in the scripts; of several GPUs each process of a crew has one, and elsewhere runs go to one after the
+    other, as their `turn` says. Several threads may train at a time. An error that nobody foresaw is raised, as a
+    RuntimeError that names the run: the process may not be fit for another run.
     """
     folder = output / run.name
     part = folder.with_name(f".{folder.name}.{os.getpid()}.{secrets.token_hex(4)}{PART}")  # nobody else's
     try:
-        corpus = _corpus(run.dataset, data.folder, data.synthetic, run.settings.labels)
+        with _LOADING:
+            corpus = _corpus(run.dataset, data.folder, data.synthetic, run.settings.labels)
         if corpus.sources != data.sha256[run.dataset]:
             raise InputError(f"{data.folder}: other {run.dataset} files than where the sweep was started; copy them")
         chosen = choose_device(device)
         if chosen.type == "cuda" and chosen.index is None:
-            chosen = torch.device("cuda", turn % torch.cuda.device_count())
-        allow_tf32(run.settings.precision)
+            number = process_number()
+            chosen = torch.device("cuda", (turn if number is None else number) % torch.cuda.device_count())
         part.parent.mkdir(parents=True, exist_ok=True)
         origin = origin_of(data.folder, data.synthetic)
-        _, problems = train_run(corpus, run.settings, chosen, part, origin=origin, resumable=False, progress=False)
+        with _PRECISION.set_to(run.settings.precision):
+            _, problems = train_run(corpus, run.settings, chosen, part, origin=origin, resumable=False, progress=False)
         if missing := _missing(part):
             raise InputError(problems[0] if problems else f"{missing[0]} was not written")
         os.replace(part, folder)
@@ -155,6 +160,32 @@ def _missing(folder):
     """Files that a finished run has, and `folder` lacks; nothing depends on a history."""
     names = (SETTINGS, PREDICTIONS, RESULTS, checkpoint_name(0))
     return [name for name in names if not (folder / name).is_file()]
+
+
+class _Precision:
+    """Whether products use TF32 holds for a whole process: runs that want it otherwise wait until none is under way."""
+
+    def __init__(self):
+        self._changed, self._precision, self._under_way = threading.Condition(), "", 0
+
+    @contextmanager
+    def set_to(self, precision: str) -> Iterator[None]:
+        """Runs of this `precision` only, here."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._under_way or precision == self._precision)
+            if not self._under_way:
+                allow_tf32(precision)
+            self._precision, self._under_way = precision, self._under_way + 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._under_way -= 1
+                self._changed.notify_all()
+
+
+_PRECISION = _Precision()
+_LOADING = threading.Lock()  # threads that need the same corpus load it once
 
 
 @lru_cache(maxsize=2)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from common.experiments.sweep import PART, Data, Run, in_one_line, seconds_left, seconds_taken, train_one
 from common.progress import Progress
-from common.workers.spread import Ended, crew, was_killed
+from common.workers.spread import Ended, crew, gpus, was_killed
 
 GIB = 6  # of memory that a run on a CPU may come to take, see docs/sweeps.md
+ON_GPU = 6  # runs at a time on one GPU, which they fill better than fewer
 
 
 def train_all(
@@ -26,12 +27,17 @@ def train_all(
 ) -> list[str]:
     """Train all `pending` runs; returns a line for each that could not be done, whatever the reason.
 
-    `backend`: "processes", `jobs` of them here; "dask", the workers of the `scheduler` at an address. When this ends,
-    or its process does, so do the processes here. Raises InputError where the backend cannot be had.
+    `backend`: "processes", `jobs` of them here, or one for each GPU, with `jobs` runs at a time in all of them
+    together; "dask", the workers of the `scheduler` at an address. When this ends, or its process does, so do the
+    processes here. Raises InputError where the backend cannot be had.
     """
     calls = [(run, output, data, device, turn) for turn, run in enumerate(pending)]
     threads = max((run.settings.threads for run in pending), default=1)
-    with crew(backend, jobs, threads, scheduler) as workers, closing(workers.run(train_one, calls)) as ends:
+    processes = gpus(device) or None
+    with (
+        crew(backend, jobs, threads, scheduler, processes) as workers,
+        closing(workers.run(train_one, calls)) as ends,
+    ):
         return _problems(_lines(ends, pending), pending, finished, output, workers.jobs)
 
 
