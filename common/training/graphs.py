@@ -11,6 +11,7 @@ from common.batching.batches import Batch, Batches
 from common.network.dropout import Dropout
 
 _CAPTURING = threading.Lock()  # what one thread does to prepare a capture ends that of another
+_ASIDE: dict[tuple[int, int], torch.cuda.Stream] = {}  # on which graphs are captured, by where they are replayed
 WARM_UPS = 3  # libraries set themselves up in the first calls, which a graph must not contain
 
 
@@ -26,16 +27,29 @@ def captured(
         return work
     steps: dict[int, Callable[[Batch], None]] = {}
     # One memory for all shapes: their steps run one after the other, and nothing that lies there is needed afterwards.
-    # And a stream, also because graphs of two trainings on one stream would share the workspace of matrix products.
-    pool, aside = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
+    pool = torch.cuda.graph_pool_handle()
 
     def step(batch: Batch) -> None:
         if id(batch) not in steps:
             with _CAPTURING:
+                aside = _aside(torch.cuda.current_stream())
                 steps[id(batch)] = _capture(work, batch, dropout.generator, state(), pool, aside)
         steps[id(batch)](batch)
 
     return step
+
+
+def _aside(home):
+    """The stream on which what is replayed on the stream `home` is captured, always the same one.
+
+    PyTorch hands out 32 streams of each priority, over and over. On one of another priority than those that trainings
+    run on, no thread works while it is captured, as its steps would go into the graph instead of being done. And graphs
+    captured on one stream share the workspace of matrix products: these are replayed one after the other.
+    """
+    key = home.device_index, home.cuda_stream
+    if key not in _ASIDE:
+        _ASIDE[key] = torch.cuda.Stream(home.device, priority=-1)
+    return _ASIDE[key]
 
 
 def _capture(work, batch, generator, state, pool, aside):

@@ -184,7 +184,8 @@ def test_each_shape_is_captured_once_when_it_comes(monkeypatch):
 
     monkeypatch.setattr(graphs, "_capture", capture)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: "pool")
-    monkeypatch.setattr(torch.cuda, "Stream", lambda: "stream")
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: "home")
+    monkeypatch.setattr(graphs, "_aside", {"home": "stream"}.get)
     batches = SimpleNamespace(device=SimpleNamespace(type="cuda"), shapes="fixed")
     step = graphs.captured(print, batches, SimpleNamespace(generator=1), lambda: ["state"])
     small, large = object(), object()
@@ -192,6 +193,22 @@ def test_each_shape_is_captured_once_when_it_comes(monkeypatch):
         step(batch)
     assert calls == [(batch, ["state"], "pool", "stream") for batch in (small, large)]
     assert replayed == [small, large, small]
+
+
+def test_what_is_captured_aside_is_apart_from_where_trainings_run(monkeypatch):
+    """Streams come in turn from 32 of each priority: two trainings share one aside only if they share their own."""
+    begun = {0: itertools.count(), -1: itertools.count()}
+
+    def stream(device=0, priority=0):
+        number = 1 + next(begun[priority]) % 32 + 100 * (priority < 0)
+        return SimpleNamespace(device=device, device_index=device, cuda_stream=number)
+
+    monkeypatch.setattr(torch.cuda, "Stream", stream)
+    monkeypatch.setattr(graphs, "_ASIDE", {})
+    homes = [stream() for _ in range(100)]
+    asides = {(home.cuda_stream, graphs._aside(home).cuda_stream) for home in homes for _ in range(2)}
+    assert len(asides) == len({home for home, _ in asides}) == len({aside for _, aside in asides}) == 32
+    assert not {home for home, _ in asides} & {aside for _, aside in asides}
 
 
 def test_elsewhere_nothing_is_captured(corpus):
