@@ -4,6 +4,7 @@
 one process, and renamed by it when it is complete: a run's folder is finished, whatever happened.
 """
 
+import gc
 import os
 import runpy
 import secrets
@@ -131,6 +132,8 @@ def train_one(run: Run, output: Path, data: Data, device: str, turn: int) -> str
         if chosen.type == "cuda" and chosen.index is None:
             number = process_number()
             chosen = torch.device("cuda", (turn if number is None else number) % torch.cuda.device_count())
+        if chosen.type == "cuda" and _more_than_half_full(chosen):
+            gc.collect()  # trainings that have ended, which refer to themselves, still hold theirs
         part.parent.mkdir(parents=True, exist_ok=True)
         origin = origin_of(data.folder, data.synthetic)
         with _PRECISION.set_to(run.settings.precision):
@@ -160,6 +163,11 @@ def _missing(folder):
     """Files that a finished run has, and `folder` lacks; nothing depends on a history."""
     names = (SETTINGS, PREDICTIONS, RESULTS, checkpoint_name(0))
     return [name for name in names if not (folder / name).is_file()]
+
+
+def _more_than_half_full(device):
+    free, total = torch.cuda.mem_get_info(device)
+    return free < total / 2
 
 
 class _Precision:

@@ -7,6 +7,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -106,11 +107,23 @@ def test_a_process_has_one_gpu(small, tmp_path, monkeypatch, device, number, exp
         return {}, ["not trained"]
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (3, 4))
     monkeypatch.setattr(sweeping, "process_number", lambda: number)
     monkeypatch.setattr(sweeping, "train_run", train)
     (run,) = planned(["MELD"], ["3"], [1], EPOCHS)
     assert train_one(run, tmp_path, data_of(small), device, 4).endswith("not trained")
     assert chosen == [expected]
+
+
+@pytest.mark.parametrize(("free", "times"), [(3, 0), (1, 1)])
+def test_a_gpu_gets_back_what_trainings_that_ended_hold_before_it_is_full(small, tmp_path, monkeypatch, free, times):
+    collected, data, (run,) = [], data_of(small), planned(["MELD"], ["3"], [1], EPOCHS)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 4))
+    monkeypatch.setattr(sweeping, "train_run", lambda *arguments, **options: ({}, ["not trained"]))
+    monkeypatch.setattr(sweeping, "gc", SimpleNamespace(collect=lambda: collected.append(1)))
+    assert train_one(run, tmp_path, data, "cuda", 0).endswith("not trained")
+    assert len(collected) == times
 
 
 @pytest.mark.parametrize(("device", "jobs"), [("cuda", 18), ("auto", 18), ("cuda:2", 6)])
