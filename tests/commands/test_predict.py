@@ -16,6 +16,7 @@ import pytest
 from common.__main__ import main
 from common.features.choices import Choices
 from common.prediction import predict as predicting
+from tests.features.encoders import small_bert
 from tests.features.light import Letters
 from tests.prediction.made_up import CLASSES, Sounds, dataset, labelled, run_on
 from tests.small import result_of
@@ -265,11 +266,12 @@ def test_live_with_sound_or_without_text(predict, refused, lettered, tmp_path, m
 
 @pytest.fixture(scope="module")
 def real(minilm, tmp_path_factory):
-    """A run on features of a real encoder, which another process can make."""
+    """A run on features of an encoder in a folder, which another process can make."""
     folder = tmp_path_factory.mktemp("real")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Choices, "extractors", MODELS)
-        data = dataset(folder / "data", Choices(str(minilm), event_model="none"))
+        encoder = small_bert(folder / "encoder", minilm)
+        data = dataset(folder / "data", Choices(str(encoder), event_model="none"))
     return run_on(data, folder / "run", seeds=(0,))
 
 
