@@ -34,7 +34,7 @@ NOT_RUN = {
     "python -m common obtain": "downloads; tests/release runs it on local servers",
     "pip install -r requirements-features.txt\n": INSTALLS,
     "pip install -r requirements-opensmile.txt\n": INSTALLS,
-    "pip install -r requirements-features.txt\npython": "downloads; tests/docs/test_quick_start.py runs it",
+    "pip install -r requirements-features.txt\npython": "downloads; tests/docs/test_tour.py runs it",
     "python -m common verify": "needs the released files; tests/release runs it on small ones",
     "(cd IEMOCAP && python train.py)": NEEDS_FILES,
     "(cd MELD && python inference.py": NEEDS_FILES,

@@ -1,8 +1,11 @@
-"""The notebook docs/tour.ipynb: it runs from its first cell to its last, on a few dialogues and local servers."""
+"""The notebook docs/tour.ipynb, and the README's second quick start: they run as they stand there, from their first
+line to their last, on a few dialogues and local servers.
+"""
 
 import base64
 import json
 import re
+import shutil
 import subprocess
 from types import SimpleNamespace
 
@@ -23,7 +26,8 @@ pytest.importorskip("sentence_transformers")
 TOUR = ROOT / "docs" / "tour.ipynb"
 BOOK = nbformat.read(TOUR, as_version=4)
 CODE = [cell.source for cell in BOOK.cells if cell.cell_type == "code"]
-DIALOGUES = 8
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DIALOGUES = 4
 SMALLER = {"DIALOGUES = None": f"DIALOGUES = {DIALOGUES}", "--epochs 10": "--epochs 1"}
 
 
@@ -115,6 +119,36 @@ def test_the_report_is_shown(tour):
     (html,) = (output.data["text/html"] for output in cell_with(tour, "IFrame(").outputs)
     (page,) = re.findall(r'src="data:text/html;base64,([^"]*)"', html)
     assert base64.b64decode(page) == (tour.folder / "data" / "chat_report" / "report.html").read_bytes()
+
+
+def shell(commands, folder, environment):
+    done = subprocess.run(
+        ["bash", "-e", "-c", commands], cwd=folder, env=environment, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_second_quick_start(tour, mirrored, tmp_path):
+    """Its command for features goes on with those of the notebook, whose utterances and encoders are the same."""
+    install, begin = "pip install -r requirements-features.txt\n", "python -m common features meld "
+    blocks = re.findall(r"^```sh\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    (block,) = (block for block in blocks if block.startswith(install) and "common predict" in block)
+    assert "--epochs 10" in block
+    block = block.replace("--epochs 10", "--epochs 1 --seeds 0")
+    obtain, features, rest = block.removeprefix(install).partition(begin)
+    folder = copy_of_the_project(tmp_path)
+    shell(obtain, folder, mirrored)
+    for path in (folder / "data" / "meld_raw").glob("*.csv"):
+        first_dialogues(path, DIALOGUES).to_csv(path, index=False)
+    (made,) = re.findall(r"--output (\S+)", rest.splitlines()[0])
+    shutil.copytree(tour.folder / "data" / "tour" / "work", folder / made / "work")
+    printed = shell(features + rest, folder, mirrored)
+    chat = (folder / "chat.txt").read_text(encoding="utf-8").splitlines()
+    assert len(chat) >= 3
+    for line in chat:
+        speaker, sentence = line.split(": ", 1)
+        assert re.search(rf"^{speaker} +{re.escape(sentence)} +[a-z]+ +0\.\d+$", printed, re.MULTILINE), line
 
 
 def test_elsewhere_the_project_is_cloned_and_what_is_missing_installed(mirrored, tmp_path):

@@ -25,7 +25,7 @@ from common.release.checkpoint import load_released, save_released
 from tests.security.watch import Watch
 from tests.small import random_corpus, same, small_network
 
-LONGEST = 0.5  # seconds of the processor for a file that may have no end
+LONGEST = 0.2  # seconds of the processor for a file that may have no end
 
 
 def readers(folder, network, watch):
