@@ -60,14 +60,14 @@ def test_causes_can_be_learned_again_and_again():
     cause is understood well beyond what evidence alone gives.
     """
     widths = {"text": 32, "event": 32, "audio": 16, "visual": 16}
-    corpus = synthetic_corpus("IEMOCAP", sizes=(180, 20, 60), turns=(5, 12), widths=widths)
+    corpus = synthetic_corpus("IEMOCAP", sizes=(150, 4, 60), turns=(5, 12), widths=widths)
     kind = np.array(corpus.sentences)[corpus.rows("test")]
     network = {"hidden_width": 32, "heads": 4, "head_width": 16, "positions": True}
     jobs = []
     for seed in range(3):
         for seen in (corpus, evidence_only(corpus)):
-            size = round(240 * len(seen.ids) / len(seen.label))  # dialogues that have 240 utterances
-            training = {"learning_rate": 5e-3, "epochs": 9, "batch_size": size}
+            size = round(200 * len(seen.ids) / len(seen.label))  # dialogues that have 200 utterances
+            training = {"learning_rate": 5e-3, "epochs": 8, "batch_size": size}
             jobs.append((seen, TrainingSettings(**network, **training, seeds=[seed])))
     right = np.array(right_after_training(jobs)).reshape(3, 2, -1)  # seed, whole or alone, utterance
     whole, alone = right.mean(2).T

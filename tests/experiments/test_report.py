@@ -114,8 +114,9 @@ def test_other_systems_are_quoted(sweep):
     assert ours.loc["accuracy", "std"] == pytest.approx(results.test_accuracy.std())
 
 
-def test_it_needs_nothing_but_the_requirements(sweep):
-    """Only packages of requirements.txt and what these need are imported."""
+def test_again_the_same_with_nothing_but_the_requirements(sweep):
+    """By the command, in which only packages of requirements.txt and what these need are imported."""
+    before = {path.name: path.read_bytes() for path in (sweep / "report").iterdir()}
     code = (
         "import sys; from common.__main__ import main\n"
         f"main(['experiments', 'report', {str(sweep)!r}])\n"
@@ -123,12 +124,10 @@ def test_it_needs_nothing_but_the_requirements(sweep):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[1] == ""
-
-
-def test_again_the_same_and_nothing_without_the_full_network(refused, example, sweep, tmp_path):
-    before = {path.name: path.read_bytes() for path in (sweep / "report").iterdir()}
-    write_report(sweep)
     assert {path.name: path.read_bytes() for path in (sweep / "report").iterdir()} == before
+
+
+def test_nothing_without_the_full_network(refused, example, tmp_path):
     shutil.copytree(example / "MELD" / "T", tmp_path / "MELD" / "T")
     assert f"{tmp_path}/MELD/full: not finished, and all others are compared with it" in refused("report", tmp_path)
     assert "no finished run here" in refused("report", tmp_path / "nowhere")
