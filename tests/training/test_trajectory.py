@@ -1,7 +1,7 @@
 """Training on the real dialogues against the released code: loss, optimiser, batching, splits and metrics at once.
 
-Fixed shapes, as on a GPU, cost twice the time here; that they change no output, gradient, loss or metric is seen on small
-dialogues by tests/batching/test_batches.py and tests/training/test_fit.py.
+Fixed shapes, as on a GPU, cost twice the time here; that they change no output, gradient, loss or metric is seen on
+small dialogues by tests/batching/test_batches.py and tests/training/test_fit.py.
 """
 
 import json
