@@ -46,7 +46,7 @@ def test_equal_utterances_are_done_once_and_done_ones_not_again(tmp_path):
 def test_one_that_kills_its_process_costs_itself_only(tmp_path):
     sentences = ["okay", "killed", "a bee", "o"]
     with opened(tmp_path / "s") as store:
-        problems = extract(Part(Letters(), np.arange(4)), called(sentences), store, Workers(jobs=2))
+        problems = extract(Part(Letters(), np.arange(4)), called(sentences), store, Workers(jobs=1))
         results = found(store, Letters(), sentences)
     assert problems == ["dialogue 'd', utterance 1: the process that worked on it was killed (SIGKILL)"]
     assert results[1] is None
