@@ -17,23 +17,34 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one thread each, as there is a worker
 settings.register_profile("ecerc", deadline=None, max_examples=40, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("ecerc")
 
-LONG = (
+LONG = (  # by measured time of the processor; the two that wait for one small sweep are apart
+    "docs/test_tour",
     "training/test_trajectory",
-    "experiments/test_workers",
+    "commands/test_features",
     "experiments/test_sweep",
     "security/",
-    "faults/",
+    "experiments/test_routes",
     "docs/",
     "commands/test_predict",
-    "features/text/",
-    "features/audio/test_sound",
+    "experiments/test_workers",
+    "network/test_reference",
+    "commands/test_inference",
+    "commands/test_scripts",
+    "benchmarks/",
+    "faults/",
+    "fuzz/",
+    "features/",
     "prediction/",
+    "experiments/",
+    "data/",
+    "training/",
 )
 
 
 def pytest_collection_modifyitems(items):
-    """Long files first, so that no core is idle while another ends one."""
-    items.sort(key=lambda item: not item.nodeid.startswith(tuple(f"tests/{name}" for name in LONG)))
+    """Long files first, so that no core is idle while another ends one; pyproject.toml has xdist keep this order."""
+    places = [f"tests/{name}" for name in LONG]
+    items.sort(key=lambda item: next((i for i, p in enumerate(places) if item.nodeid.startswith(p)), len(places)))
 
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
