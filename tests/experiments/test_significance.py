@@ -66,7 +66,7 @@ def systems(rng, dialogues, better=0.0):
 
 def test_equal_systems_differ_in_five_percent_of_the_cases():
     """Of 600 pairs; the standard deviation of that share is 0.9 %."""
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(0)
     p = np.array([paired_test(*systems(rng, 80), repetitions=400)[1][:2] for _ in range(600)])
     share = (p < 0.05).mean(0)
     assert (share > 0.025).all(), share
