@@ -7,6 +7,10 @@ from torch.autograd import Function
 
 from common.environment import matrix_library
 
+# Rows or columns of weights from which oneDNN is used: with 6 it takes more than twice the time, and with one it, as of
+# PyTorch 2.13, writes where it should not, sooner or later.
+NARROW = 16
+
 
 def linear(x: Tensor, *maps: nn.Linear, bias: bool = True, then: nn.Linear | None = None) -> Tensor:
     """x (rows, in) through one or several `maps`, in one product: their outputs side by side, (rows, all out).
@@ -24,8 +28,7 @@ def linear(x: Tensor, *maps: nn.Linear, bias: bool = True, then: nn.Linear | Non
         and x.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")
         and len(x) > 0
-        and 1 not in weight.shape  # oneDNN, as of PyTorch 2.13, then writes where it should not, sooner or later
-        and (then is None or 1 not in then.weight.shape)
+        and min(*weight.shape, *(() if then is None else then.weight.shape)) >= NARROW
     )
     y = F.linear(x.to_mkldnn() if by_onednn else x, weight, offset)
     if then is not None:  # y stays in oneDNN's own form
