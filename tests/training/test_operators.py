@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from common.network import linear
 from tests.small import small_corpus
 from tests.training.test_graphs import trainer
 
@@ -28,8 +29,9 @@ class Counted(TorchDispatchMode):
 
 
 @pytest.mark.parametrize(("empty_history", "positions"), list(MOST))
-def test_operators_of_a_step(empty_history, positions):
+def test_operators_of_a_step(monkeypatch, empty_history, positions):
     """In one of fixed shapes, as on a GPU, but for the mask of each dropout, which is drawn one by one here."""
+    monkeypatch.setattr(linear, "matrix_library", lambda: "pytorch")  # oneDNN converts in between
     rates = dict.fromkeys(("evidence_dropout", "attention_dropout", "classifier_dropout"), 0.1)
     settings = {"empty_history": empty_history, "positions": positions, "modality_order": "released"}
     t = trainer(small_corpus("MELD", sizes=(9, 5, 5)), "fixed", "cpu", **settings, **rates)
