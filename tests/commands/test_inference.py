@@ -1,10 +1,10 @@
 """inference.py, as a user runs it, on small conversations written in the released layout."""
 
-import gc
 import re
 import shutil
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pandas as pd
@@ -137,12 +137,19 @@ def test_calibrated(project, ran, run, tmp_path, monkeypatch):
 def test_many_checkpoints_are_not_held_at_once(project, ran, run, tmp_path, monkeypatch):
     """And give what each gives by itself, in their order, side by side or one after the other."""
     paths = [shutil.copy(run / f"ECERC_MODEL{'_2' * (k % 2)}.pkl", tmp_path / f"{k}.pkl") for k in range(7)]
-    held, fill = [], Checkpoint.fill
+    made, held, fill, init = [], [], Checkpoint.fill, Checkpoint.__init__
+
+    def noting(self, *values, **named):
+        init(self, *values, **named)
+        made.append(weakref.ref(self))
 
     def counting(self, network):
-        held.append(sum(type(x) is Checkpoint and x.state is not None for x in gc.get_objects()))
+        there = [reference() for reference in list(made)]
+        held.append(sum(x is not None and x.state is not None for x in there))
+        del there
         fill(self, network)
 
+    monkeypatch.setattr(Checkpoint, "__init__", noting)
     monkeypatch.setattr(Checkpoint, "fill", counting)
     before, tables, printed = torch.get_num_threads(), [], []
     for threads in (1, 3):
