@@ -84,22 +84,23 @@ def history_masks(packing: Packing, speaker: Tensor, settings: NetworkSettings) 
 
     pairs = torch.arange(2 * settings.heads, device=speaker.device)  # heads of keys, then of values
     heads, no_self, no_cross = pairs[: settings.heads], packing.no_self, packing.no_cross
-    places = [(packing.places, heads), (packing.places, pairs), (packing.padded_places, heads)]
-    places += [(no_self.places, heads), (no_cross.places, heads)]
+    row_at, padded_row_at = ([getattr(group, at) for group in packing.groups] for at in ("row_at", "padded_row_at"))
+    places = [(packing.places, heads), (packing.places, pairs), (no_self.places, heads), (no_cross.places, heads)]
+    grids = [(row_at, heads), (row_at, pairs)]
+    if rule.padded:
+        places.append((packing.padded_places, heads))
+        grids.append((padded_row_at, heads))
     first = [torch.add(place.at, place.before, alpha=len(h))[:, None] for place, h in places]
     back = [torch.addcmul(f, p.cells[:, None], h).flatten() for f, (p, h) in zip(first, places, strict=True)]
-    row_at, padded = ([getattr(group, name) for group in packing.groups] for name in ("row_at", "padded_row_at"))
-    cells = []
-    for grids, h, vectors in zip((row_at, row_at, padded), (heads, pairs, heads), back[:3], strict=True):
-        there = [torch.add(h[:, None], at.flatten(), alpha=len(h)).flatten() for at in grids]
-        there = torch.cat(there) if len(there) > 1 else there[0]
-        cells.append(Cells([tuple(at.shape) for at in grids], there, vectors))
-    real, keys, padded = cells
-    history = real, keys, biases[0], back[0], rule
+    there = [[torch.add(h[:, None], at.flatten(), alpha=len(h)).flatten() for at in grid] for grid, h in grids]
+    there = [torch.cat(parts) if len(parts) > 1 else parts[0] for parts in there]
+    real, keys = (Cells([tuple(at.shape) for at in row_at], there[k], back[k]) for k in range(2))
+    history = real, keys, biases[0], real.back, rule
     if rule.padded:  # a cell for each of the R rows
-        history = padded, keys, biases[0], back[2], rule, padded.there
+        padded = Cells([tuple(at.shape) for at in padded_row_at], there[2], back[4])
+        history = padded, keys, biases[0], padded.back, rule, padded.there
     return Masks(
         History(packing.rows, *history),
-        History(packing.rows, real, keys, biases[1], back[3], rule, None, no_self.dialogue),
-        History(packing.rows, real, keys, biases[2], back[4], rule, None, no_cross.dialogue),
+        History(packing.rows, real, keys, biases[1], back[2], rule, None, no_self.dialogue),
+        History(packing.rows, real, keys, biases[2], back[3], rule, None, no_cross.dialogue),
     )
