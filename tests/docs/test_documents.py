@@ -164,6 +164,12 @@ def test_every_page_is_reached_from_a_short_readme():
     assert len(TEXTS["README.md"].splitlines()) <= 150
 
 
+@pytest.mark.parametrize("name", TEXTS)
+def test_no_marks_of_a_merge_are_left(name):
+    marks = ("<<<<<<< ", "=======", ">>>>>>> ")
+    assert [line for line in TEXTS[name].splitlines() if line.startswith(marks)] == []
+
+
 def test_no_table_stands_twice():
     """No row of three filled cells or more stands in two places, heads of columns aside."""
     places = {}
