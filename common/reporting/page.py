@@ -1,7 +1,7 @@
 """The report as one HTML page that needs no network: tables and diagrams by a template, the explorer by a script in it.
 
-`page.html` is the template; `page_checkpoint.html` is its part on each checkpoint, `page_explorer.html` the explorer.
-`page.css`, `page_draw.js` and `page.js` go into it as they are, and the data of the explorer as JSON.
+In the folder html, `page.html` is the template, and includes the others. Styles and scripts go into it as they are, one
+after the other, and the data of the explorer as JSON.
 """
 
 import base64
@@ -16,7 +16,9 @@ from markupsafe import Markup
 
 from common.reporting.analysis import turn_name
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent / "html"
+STYLES = ("base.css",)
+SCRIPTS = ("draw.js", "start.js")
 ERRORS = 20  # how many of the most confident errors are listed
 
 
@@ -37,8 +39,9 @@ def report_page(data: dict) -> str:
         finalize=lambda value: "–" if value is None else value,
     )
     page.filters |= {"number": _number, "words": _words}
-    style, *scripts = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page_draw.js", "page.js"))
-    script = "".join(scripts)
+    style, script = (
+        "".join((HERE / name).read_text(encoding="utf-8") for name in names) for names in (STYLES, SCRIPTS)
+    )
     policy = f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'"
     html = page.get_template("page.html").render(
         data,

@@ -1,5 +1,5 @@
 "use strict";
-// Elements, numbers, tables and bars of the explorer; page.js follows. What is data becomes text nodes and attributes,
+// Elements, numbers, tables and bars of the explorer; start.js follows. What is data becomes text nodes and attributes,
 // never markup.
 
 function make(tag, attributes = {}, ...children) {
