@@ -17,8 +17,8 @@ from markupsafe import Markup
 from common.reporting.analysis import turn_name
 
 HERE = Path(__file__).parent / "html"
-STYLES = ("base.css",)
-SCRIPTS = ("draw.js", "start.js")
+STYLES = ("base.css", "sections.css", "explorer.css", "media.css")
+SCRIPTS = ("draw.js", "export.js", "state.js", "list.js", "turn.js", "case.js", "start.js")
 ERRORS = 20  # how many of the most confident errors are listed
 
 

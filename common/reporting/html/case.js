@@ -1,0 +1,1 @@
+// The case figure of a turn.

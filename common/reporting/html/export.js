@@ -1,0 +1,1 @@
+// Tables and diagrams taken out as files.

@@ -1,0 +1,1 @@
+// The filters and the list of conversations.
