@@ -26,8 +26,9 @@ class Explanation:
     `log_prob`: (U, C). `gates`: (U, K) of the evidence, and `route_gates`: (U, R) of the candidates, each the mean over
     the vector of a sigmoid gate, 1 where the network has none. `drop`: (U, K) and `route_drop`: (U, R), what the log-
     probability of the predicted class loses, in nats, when a modality is removed from the evidence of this utterance,
-    or a route from its candidates. `attention`: per dialogue of n turns, route to (n, n) weights of the last layer,
-    mean over heads, row by row the query; NaN in rows of turns without history.
+    or a route from its candidates; `without`: (U, K) and `route_without`: (U, R), the class predicted then.
+    `attention`: per dialogue of n turns, route to (heads, n, n) weights of the last layer, row by row the query, one
+    head where all look alike; NaN in rows of turns without history.
     """
 
     log_prob: np.ndarray
@@ -35,6 +36,8 @@ class Explanation:
     route_gates: np.ndarray
     drop: np.ndarray
     route_drop: np.ndarray
+    without: np.ndarray
+    route_without: np.ndarray
     attention: list[dict[str, np.ndarray]]
 
 
@@ -67,10 +70,15 @@ def explain(network: ECERC, batches: Batches, temperature: float = 1.0) -> Expla
     finally:
         for hook in hooks:
             hook.remove()
-    gates, log_prob, route_gates, drop, route_drop = (
-        torch.cat(part).float().cpu().numpy() for part in zip(*parts, strict=True)
-    )
-    return Explanation(log_prob, gates, route_gates, drop, route_drop, [*chain.from_iterable(attention)])
+    gates, log_prob, *rest = (_numpy(torch.cat(part)) for part in zip(*parts, strict=True))
+    route_gates, drop, route_drop, without, route_without = rest
+    attended = [*chain.from_iterable(attention)]
+    return Explanation(log_prob, gates, route_gates, drop, route_drop, without, route_without, attended)
+
+
+def _numpy(values):
+    """On the CPU; what is no integer in float32."""
+    return (values.float() if values.is_floating_point() else values).cpu().numpy()
 
 
 def _note(seen, **what):
@@ -82,7 +90,7 @@ def _last_layer(network: ECERC, route: str) -> AttentionLayer:
 
 
 def _decided(network, evidence, causes, decision, temperature):
-    """`log_prob`, `route_gates`, `drop` and `route_drop` of the utterances of a batch."""
+    """`log_prob`, `route_gates`, `drop`, `route_drop`, `without` and `route_without` of the utterances of a batch."""
     settings, log_prob = network.settings, decision.log_prob
     predicted = log_prob.argmax(1, keepdim=True)
 
@@ -90,15 +98,17 @@ def _decided(network, evidence, causes, decision, temperature):
         before, after = (x if temperature == 1 else (x / temperature).log_softmax(1) for x in (log_prob, changed))
         return (before - after).gather(1, predicted)[:, 0]
 
-    drop, route_drop = [], []
     of_events = {route: x for route, x in decision.attended.items() if route.endswith("event")}
+    blind = []  # log-probabilities without each modality, then without each route
     for k in range(len(settings.modalities_in_use)):
         known = of_events if k else None  # routes to events ask with the first modality, text, only
-        drop.append(lost(network.decide(_without(evidence, k, settings.hidden_width), causes, known).log_prob))
+        blind.append(network.decide(_without(evidence, k, settings.hidden_width), causes, known).log_prob)
     for k in range(len(settings.routes)):
-        route_drop.append(lost(network.classify(_without(decision.gated, k, evidence.shape[1]))))
-    route_gates = [decision.gates[route].mean(1) for route in settings.routes]
-    return [log_prob, *(torch.stack(columns, 1) for columns in (route_gates, drop, route_drop))]
+        blind.append(network.classify(_without(decision.gated, k, evidence.shape[1])))
+    route_gates = torch.stack([decision.gates[route].mean(1) for route in settings.routes], 1)
+    sizes = len(settings.modalities_in_use), len(settings.routes)
+    drops = torch.stack([lost(changed) for changed in blind], 1).split(sizes, 1)
+    return [log_prob, route_gates, *drops, *torch.stack([x.argmax(1) for x in blind], 1).split(sizes, 1)]
 
 
 def _without(rows, k, width):
@@ -123,14 +133,14 @@ def padded_weights(layer: AttentionLayer, rows: Tensor, context: Tensor, history
 
 
 def _attention(network, inputs, packing):
-    """Per dialogue of a batch, route to weights (n, n). `inputs`: route to what its last layer was given."""
+    """Per dialogue of a batch, route to weights (heads, n, n). `inputs`: route to what its last layer was given."""
     explained = [{} for _ in packing.length]
     for route, (rows, context, history) in inputs.items():
         if history is None:  # events of the own turn: nothing else is looked at
-            weights = torch.eye(packing.longest).expand(len(explained), -1, -1)
+            weights = torch.eye(packing.longest).expand(len(explained), 1, -1, -1)
         else:
-            weights = padded_weights(_last_layer(network, route), rows, context, history, packing).mean(1)
-            weights = torch.where(weights.any(2, keepdim=True), weights, torch.nan).cpu()
+            weights = padded_weights(_last_layer(network, route), rows, context, history, packing)
+            weights = torch.where(weights.any(3, keepdim=True), weights, torch.nan).cpu()
         for dialogue, n in enumerate(packing.length.tolist()):
-            explained[dialogue][route] = weights[dialogue, :n, :n].float().numpy().copy()
+            explained[dialogue][route] = weights[dialogue, :, :n, :n].float().numpy().copy()
     return explained

@@ -43,8 +43,9 @@ def test_a_route_is_removed_as_if_the_classifier_did_not_see_it(network, corpus)
     for k, route in enumerate(network.settings.routes):
         blind = small_network(corpus, empty_history=network.settings.empty_history)
         blind.classifier.weight.data[:, k * width : (k + 1) * width] = 0
-        expected = lost(log_prob(network, corpus), log_prob(blind, corpus))
-        np.testing.assert_allclose(found.route_drop[:, k], expected, atol=1e-5, err_msg=route)
+        full, other = log_prob(network, corpus), log_prob(blind, corpus)
+        np.testing.assert_allclose(found.route_drop[:, k], lost(full, other), atol=1e-5, err_msg=route)
+        np.testing.assert_array_equal(found.route_without[:, k], other.argmax(1), err_msg=route)
 
 
 def test_a_modality_is_removed_from_the_utterance_itself(corpus):
@@ -61,9 +62,10 @@ def test_a_modality_is_removed_from_the_utterance_itself(corpus):
                 return gates, evidence
 
             handle = network.evidence_gating.register_forward_hook(without)
-            expected = lost(full, log_prob(network, corpus, size=3))[last]
+            other = log_prob(network, corpus, size=3)
             handle.remove()
-            assert found.drop[last, k] == pytest.approx(expected, abs=1e-5)
+            assert found.drop[last, k] == pytest.approx(lost(full, other)[last], abs=1e-5)
+            assert found.without[last, k] == other[last].argmax()
 
 
 def test_what_is_the_same_is_computed_once(network, corpus):
@@ -105,30 +107,32 @@ def test_attention_looks_at_the_right_turns(network, corpus):
         allowed = {"self_emotion": earlier & same, "cross_emotion": earlier & ~same, "cross_event": earlier & ~same}
         for route, may in allowed.items():
             without = ~may.any(1)
-            assert np.isnan(tables[route][without]).all()
-            assert (tables[route][~without] > 0)[may[~without]].all()
-            assert (tables[route][~without][~may[~without]] == 0).all()
-            np.testing.assert_allclose(tables[route][~without].sum(1), 1, atol=1e-5)
-        np.testing.assert_array_equal(tables["self_event"], np.eye(n))
+            assert len(tables[route]) == 2
+            for head in tables[route]:
+                assert np.isnan(head[without]).all()
+                assert (head[~without] > 0)[may[~without]].all()
+                assert (head[~without][~may[~without]] == 0).all()
+                np.testing.assert_allclose(head[~without].sum(1), 1, atol=1e-5)
+        np.testing.assert_array_equal(tables["self_event"], [np.eye(n)])
 
 
 def test_attention_by_hand(corpus):
-    """One head of one block, computed from its maps."""
+    """The heads of one block, computed from its maps."""
     network = small_network(corpus, empty_history="strict")
     (batch,) = Batches(corpus, "test", 3, "cpu")
     with torch.no_grad():
         evidence, causes = network.encode(batch)
         layer = network.cross_emotion.layers[0]
         query, key = layer.query(evidence[:6]), layer.key(causes.emotion[:6])
-    who, n, mean = corpus.speaker[:6], 6, 0
+    who, n = corpus.speaker[:6], 6
+    found = found_by(network, corpus).attention[0]["cross_emotion"]
     for head in range(2):
         part = slice(4 * head, 4 * head + 4)
         score = (query[:, part] @ key[:, part].T / 2).numpy()
         score[~((who[:, None] != who) & np.tri(n, k=-1, dtype=bool))] = -np.inf
         with np.errstate(invalid="ignore"):
             weight = np.exp(score - score.max(1, keepdims=True))
-            mean = mean + weight / weight.sum(1, keepdims=True) / 2
-    np.testing.assert_allclose(found_by(network, corpus).attention[0]["cross_emotion"], mean, atol=1e-5)
+            np.testing.assert_allclose(found[head], weight / weight.sum(1, keepdims=True), atol=1e-5)
 
 
 @pytest.mark.parametrize(
