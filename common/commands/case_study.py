@@ -34,8 +34,9 @@ def run(arguments: argparse.Namespace) -> None:
     from common.evaluation.network import build_network
     from common.files import require_writable
     from common.network.explain import explain
-    from common.reporting.analysis import checkpoint_analysis, conversations, turn_name
+    from common.reporting.analysis import checkpoint_analysis
     from common.reporting.case_figure import case_figure
+    from common.reporting.conversations import conversations, turn_name
     from common.reporting.figures import figure_paths, save_figure
 
     dataset, device, hyperparameters = arguments.dataset, choose_device(arguments.device), _hyperparameters(arguments)

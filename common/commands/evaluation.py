@@ -24,8 +24,8 @@ from common.evaluation.network import build_network
 from common.evaluation.predictions import prediction_rows
 from common.files import atomic, require_writable
 from common.network.ecerc import ECERC
-from common.reporting.analysis import ensemble_scores
 from common.reporting.paper import paper_scores
+from common.reporting.run_analysis import ensemble_scores
 from common.reporting.tables import (
     checkpoint_table,
     confidence_line,
@@ -79,7 +79,7 @@ def evaluate_checkpoints(dataset: str, folder: Path, hyperparameters: dict, argu
     if target:
         tell(f"Predictions are in {short_path(target)}.")
     if report:
-        report.write(named, ensemble, paper, reason)
+        report.write(log_probs, paper, reason)
         tell(f"The report is {short_path(report.path)}.")
 
 

@@ -196,18 +196,12 @@ def _report(known: "Run", prediction: "Prediction", page: Path) -> None:
     from typing import cast
 
     from common.commands.report import Report
-    from common.evaluation.metrics import scores
-    from common.reporting.analysis import ensemble_scores
     from common.settings import EvaluationSettings
 
-    corpus, named = prediction.corpus, {}
     settings = replace(cast(EvaluationSettings, known.network.settings), batch_size=1)  # each conversation by itself
-    report = Report(page, corpus, "test", settings, known.device, False)
+    report = Report(page, prediction.corpus, "test", settings, known.device, False)
     networks = zip(known.checkpoints.items(), known.networks, prediction.log_probs, strict=True)
     for (name, checkpoint), network, log_prob in networks:
         report.add(name, checkpoint, network, log_prob)
-        named[name] = scores(corpus.label, log_prob.argmax(1), corpus.classes)
-    several = len(named) > 1 and bool((corpus.label >= 0).any())
-    ensemble = ensemble_scores(prediction.log_probs, corpus.label, corpus.classes) if several else None
-    report.write(named, ensemble, None, "")
+    report.write(list(prediction.log_probs), None, "")
     tell(f"The report is {short_path(page)}.")

@@ -1,10 +1,11 @@
 """`inference.py --report DIR`: all about some checkpoints on one page."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from common.batching.batches import Batches
@@ -17,9 +18,10 @@ from common.files import atomic, require_writable
 from common.network.ecerc import ECERC
 from common.network.explain import explain
 from common.release.checkpoint import Checkpoint
-from common.reporting.analysis import checkpoint_analysis, conversations, summary
+from common.reporting.analysis import checkpoint_analysis
 from common.reporting.page import report_page
-from common.reporting.tables import FIGURES, label_notes
+from common.reporting.report_data import Evaluated, report_data
+from common.reporting.tables import label_notes
 from common.settings import EvaluationSettings
 
 FILE = "report.html"
@@ -95,32 +97,17 @@ class Report:
         part = checkpoint_analysis(name, corpus, split, settings, explanation, temperature, fitted_on, self._calibrated)
         return part, log_prob
 
-    def write(self, named: dict[str, dict], ensemble: dict | None, paper: dict | None, note: str) -> None:
-        """Write the page. `named`: name of each checkpoint to its `scores`; `ensemble`: those of their mean, if there
-        are several; `note`: why the `paper`'s do not apply.
+    def write(self, log_probs: list[ArrayLike], paper: dict | None, note: str) -> None:
+        """Write the page. `log_probs`: (U, C) of each checkpoint, as they are shown; `note`: why the `paper`'s scores
+        do not apply.
         """
         corpus, split, settings = self._corpus, self._split, self._settings
         notes = label_notes(corpus.label[corpus.rows(split)], corpus.classes)
         notes += [f"No comparison with the paper: {note}."] if note else []
         notes += ["Probabilities are calibrated, by the temperature of each checkpoint."] if self._calibrated else []
-        data = {
-            "title": f"ECERC on {corpus.name}, {split} split",
-            "about": {
-                "data": corpus.describe(),
-                "device": device_name(self._device),
-                "versions": versions(),
-                "settings": asdict(settings) | {"without": list(settings.without)},
-            },
-            "notes": notes,
-            "calibrated": self._calibrated,
-            "classes": corpus.classes,
-            "modalities": list(settings.modalities_in_use),
-            "routes": list(settings.routes),
-            "summary": summary(named, corpus.classes, paper),
-            "ensemble": ensemble and {words: ensemble[key] for key, words in FIGURES.items()},
-            "dialogues": conversations(corpus, split),
-            "checkpoints": self._parts,
-        }
+        about = {"data": corpus.describe(), "device": device_name(self._device), "versions": versions()}
+        evaluated = Evaluated("", settings, self._parts, log_probs, paper)
+        data = report_data(corpus, split, [evaluated], calibrated=self._calibrated, notes=notes, about=about)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with atomic(self.path) as file:
             file.write(report_page(data))

@@ -86,6 +86,11 @@ def temperature_of(
     return temperature, fitted_on
 
 
+def bins_of(confidence: np.ndarray) -> np.ndarray:
+    """Which of the BINS bins of equal width each confidence is in, from 0; a bin has its upper edge, not its lower."""
+    return np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+
+
 def confidence_scores(log_prob: np.ndarray, label: np.ndarray) -> dict[str, Any]:
     """How well log-probabilities (U, C) fit the labels (U,); the confidence is the probability of the predicted class.
 
@@ -97,7 +102,7 @@ def confidence_scores(log_prob: np.ndarray, label: np.ndarray) -> dict[str, Any]
     log_prob, label = np.asarray(log_prob, np.float64), np.asarray(label)
     probability = np.exp(log_prob)
     confidence, right = probability.max(1), probability.argmax(1) == label
-    at = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)  # (low, high]
+    at = bins_of(confidence)
     edges = np.linspace(0, 1, BINS + 1)
     bins = []
     for k in range(BINS):

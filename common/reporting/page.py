@@ -14,7 +14,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from common.reporting.analysis import turn_name
+from common.reporting.conversations import turn_name
 
 HERE = Path(__file__).parent / "html"
 STYLES = ("base.css", "sections.css", "explorer.css", "media.css")

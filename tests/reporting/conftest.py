@@ -5,19 +5,19 @@ import pytest
 
 from common.reporting.page import report_page
 from tests.browser import CHROMIUM, browser
-from tests.reporting.made_up import HOSTILE, made_up, some_dialogues
+from tests.reporting.made_up import HOSTILE, made_up, some_corpus
 
 
 @pytest.fixture(scope="session")
 def data():
     """Data of a report with hostile sentences, speakers and ids, a turn without label, two checkpoints."""
-    dialogues = some_dialogues([8, 3, 12, 1, 20, *[2] * 110], seed=3)
-    for turn, sentence in zip(dialogues[0]["turns"], HOSTILE, strict=False):
-        turn["sentence"] = sentence
-    dialogues[1]["turns"][1] |= {"sentence": "", "label": -1, "speaker": "<i>&Ünal"}
-    dialogues[2]["turns"][4]["number"] = 17
-    dialogues[3]["id"] = "Ses05_F&impro=03#%<b>"
-    data = made_up(dialogues, checkpoints=2, seed=5)
+    corpus = some_corpus([8, 3, 12, 1, 20, *[2] * 110], seed=3)
+    corpus.sentences[: len(HOSTILE)] = HOSTILE
+    corpus.sentences[9], corpus.label[9] = "", -1
+    corpus.ids[3] = "Ses05_F&impro=03#%<b>"
+    data = made_up(corpus, checkpoints=2, seed=5)
+    data["dialogues"][1]["turns"][1]["speaker"] = "<i>&Ünal"
+    data["dialogues"][2]["turns"][4]["number"] = 17
     near = [0.22461, 0.224618, 0.224618, 0.2, 0.126154, 0, 0]  # alike once they are rounded
     data["checkpoints"][0]["turns"][8 + 3 + 5] |= {"probability": near, "prediction": 2}
     return data
@@ -43,7 +43,7 @@ def meld_sized(tmp_path_factory):
     """A report on as many dialogues and utterances as MELD's test split has, with three checkpoints."""
     lengths = np.random.default_rng(0).multinomial(2610 - 280, np.ones(280) / 280) + 1
     file = tmp_path_factory.mktemp("report") / "meld.html"
-    file.write_text(report_page(made_up(some_dialogues(lengths))), encoding="utf-8")
+    file.write_text(report_page(made_up(some_corpus(lengths))), encoding="utf-8")
     return file
 
 

@@ -17,8 +17,8 @@ from common.evaluation.calibration import with_temperature
 from common.evaluation.metrics import scores
 from common.evaluation.predictions import prediction_rows
 from common.network.explain import explain
-from common.reporting.analysis import ensemble_scores
 from common.reporting.case_figure import case_figure
+from common.reporting.run_analysis import ensemble_scores
 from common.reporting.tables import ensemble_line
 from common.settings import EvaluationSettings
 from tests.small import random_corpus, small_network
