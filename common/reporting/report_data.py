@@ -7,6 +7,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from common.data.corpus import Corpus
+from common.reporting.colors import emotion_colors
 from common.reporting.conversations import conversations
 from common.reporting.groups import groups_of
 from common.reporting.run_analysis import highlight, run_analysis
@@ -62,6 +63,7 @@ def report_data(
         "notes": list(notes),
         "calibrated": calibrated,
         "classes": list(corpus.classes),
+        "colors": emotion_colors(corpus.classes),
         "about": about or {},
         "runs": runs,
         "comparison": comparison,
