@@ -7,28 +7,32 @@ after the other, and the data of the explorer as JSON.
 import base64
 import hashlib
 import json
+import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from common.reporting.compact import explorer_data, head_data
 from common.reporting.conversations import turn_name
+from common.reporting.curves import curve_panels
 
 HERE = Path(__file__).parent / "html"
 STYLES = ("base.css", "sections.css", "explorer.css", "media.css")
 SCRIPTS = ("draw.js", "export.js", "state.js", "list.js", "turn.js", "case.js", "start.js")
 ERRORS = 20  # how many of the most confident errors are listed
+HEADLINES = ("weighted F1", "accuracy")  # the scores of the first screen
 
 
-def report_page(data: dict) -> str:
+def report_page(data: dict[str, Any]) -> str:
     """The HTML page of a report.
 
-    `data` holds JSON types only: texts (title, about, notes), names (classes, modalities, routes), summary, ensemble,
-    dialogues, and per checkpoint scores, calibration, groups, agreement, turns and attention, as
-    `common.reporting.analysis` makes them, not rounded: that is done here, once. Sentences and names may hold anything;
-    in the page they are text.
+    `data` holds JSON types only, not rounded: that is done here, once. Its parts: texts (title, notes, dataset, split),
+    classes and their colors, about, runs (one or two), comparison (of two), highlight, dialogues, groups, and per
+    checkpoint its scores, calibration, gates, turns and attention, as `common.reporting.analysis` makes them. Sentences
+    and names may hold anything; in the page they are text.
     """
     page = Environment(
         loader=FileSystemLoader(HERE),
@@ -38,81 +42,82 @@ def report_page(data: dict) -> str:
         lstrip_blocks=True,
         finalize=lambda value: "–" if value is None else value,
     )
-    page.filters |= {"number": _number, "words": _words}
+    page.filters |= {"number": _number, "signed": _signed, "words": _words, "file": _file_name}
+    page.globals |= {"link": _link, "named": lambda part: f"{data['runs'][part['run']]['name']} {part['name']}".strip()}
     style, script = (
         "".join((HERE / name).read_text(encoding="utf-8") for name in names) for names in (STYLES, SCRIPTS)
     )
-    policy = f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'"
+    policy = (
+        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
     html = page.get_template("page.html").render(
         data,
         policy=policy,
         style=Markup(style),
         script=Markup(script),
         labelled=sum(turn["label"] >= 0 for dialogue in data["dialogues"] for turn in dialogue["turns"]),
+        utterances=sum(len(dialogue["turns"]) for dialogue in data["dialogues"]),
         errors=[_errors(data, index) for index in range(len(data["checkpoints"]))],
-        explorer=Markup(_json(_explorer(data))),
+        checkpoint_names=[[data["checkpoints"][k]["name"] for k in run["checkpoints"]] for run in data["runs"]],
+        first=[_first(run) for run in data["runs"]],
+        curves=[curve_panels(run.get("curves") or []) for run in data["runs"]],
+        differing=_differing(data["runs"]),
+        look=data["highlight"] and _look(data),
+        explorer=Markup(_json(explorer_data(data))),
+        heads_json=Markup(_json(head_data(data))),
     )
     return html.encode("utf-8", "replace").decode()  # text may hold halves of characters, which no file can
 
 
-def _explorer(data):
-    """What the script needs of `data`, in few characters."""
-    checkpoints = []
-    for part in data["checkpoints"]:
-        attention = [{route: _shares(rows) for route, rows in dialogue.items()} for dialogue in part["attention"]]
-        columns = {name: [turn[name] for turn in part["turns"]] for name in part["turns"][0]}
-        columns |= {name: _short(column) for name, column in columns.items() if name != "prediction"}
-        turns = [dict(zip(columns, turn, strict=True)) for turn in zip(*columns.values(), strict=True)]
-        gate_mean = dict(zip(part["gate_mean"], _short([*part["gate_mean"].values()]), strict=True))
-        checkpoints.append({"turns": turns, "attention": attention, "gate_mean": gate_mean})
-    kept = {name: data[name] for name in ("classes", "modalities", "routes", "dialogues")}
-    return kept | {"checkpoints": checkpoints, "empty_history": data["about"]["settings"]["empty_history"]}
+def _first(run):
+    """What the first screen says of a run: headline scores, classes, the best and the worst, and what is lost."""
+    classes = [row | {"name": row["name"].removeprefix("F1 ")} for row in run["summary"] if row["name"][:3] == "F1 "]
+    known = [row for row in classes if row["mean"] is not None]
+    return {
+        "scores": [row for name in HEADLINES for row in run["summary"] if row["name"] == name],
+        "classes": classes,
+        "best": max(known, key=lambda row: row["mean"], default=None),
+        "worst": min(known, key=lambda row: row["mean"], default=None),
+        "without": sorted(run["without"], key=lambda row: 0 if row["mean"] is None else row["mean"]),
+    }
+
+
+def _look(data):
+    """The conversation worth a look: its turns with the predictions of the checkpoint, and its address."""
+    at = data["highlight"]
+    first = sum(len(dialogue["turns"]) for dialogue in data["dialogues"][: at["dialogue"]])
+    dialogue = data["dialogues"][at["dialogue"]]
+    outputs = data["checkpoints"][at["checkpoint"]]["turns"][first:]
+    turns = [turn | {"output": output} for turn, output in zip(dialogue["turns"], outputs, strict=False)]
+    name = turn_name(turns[at["turn"]], at["turn"])
+    return {"id": dialogue["id"], "turns": turns, "chosen": turns[at["turn"]], "name": name}
 
 
 def _errors(data, index):
-    """The wrong predictions of a checkpoint with the highest probability, that one first, each with its address."""
+    """The wrong predictions of a checkpoint with the highest probability, that one first."""
     said = [(d["id"], k, turn) for d in data["dialogues"] for k, turn in enumerate(d["turns"], 1)]
     errors = []
     for (dialogue, number, turn), output in zip(said, data["checkpoints"][index]["turns"], strict=True):
         prediction = output["prediction"]
         if turn["label"] not in (-1, prediction):
-            position = {"dialogue": dialogue, "turn": number}
-            address = urlencode(position | ({"checkpoint": index + 1} if index else {}))
-            error = {"address": address, "prediction": prediction, "probability": output["probability"][prediction]}
-            errors.append(position | turn | error | {"name": turn_name(turn, number - 1)})
+            error = {"dialogue": dialogue, "turn": number, "name": turn_name(turn, number - 1)}
+            errors.append(turn | error | {"prediction": prediction, "probability": output["probability"][prediction]})
     errors.sort(key=lambda error: -error["probability"])
-    return [error | {"probability": _short([error["probability"]])[0]} for error in errors[:ERRORS]]
+    return errors[:ERRORS]
 
 
-def _short(numbers):
-    """`numbers`, lists of any depth, rounded to three decimals; those that are whole are int."""
-    rounded = np.round(np.array(numbers, np.float64), 3)
-    short, whole = rounded.astype(object), rounded == np.rint(rounded)
-    short[whole] = rounded[whole].astype(int)
-    return short.tolist()
+def _differing(runs):
+    """Settings and hyperparameters in which two runs differ: name, and the value of each."""
+    held = [run["settings"] | ((run.get("provenance") or {}).get("hyperparameters") or {}) for run in runs]
+    names = dict.fromkeys(name for settings in held for name in settings)
+    rows = [(name, [settings.get(name) for settings in held]) for name in names]
+    return [(name, values) for name, values in rows if any(value != values[0] for value in values)]
 
 
-_SHARES = np.array(_short([k / 1000 for k in range(1001)]), object)
-
-
-def _shares(rows):
-    """Rows of weights rounded to three decimals, up or down so that each sums to 1 (largest remainders), and without
-    the zeros at its end, the turns that come later. A row that is None stays.
-    """
-    kept = [k for k, row in enumerate(rows) if row]
-    shares = [None] * len(rows)
-    if kept:
-        scaled = np.array([rows[k] for k in kept], np.float64)
-        scaled *= 1000 / scaled.sum(1, keepdims=True)
-        parts = np.floor(scaled)
-        lacking = 1000 - parts.sum(1, keepdims=True)
-        up = np.zeros_like(parts)
-        np.put_along_axis(up, np.argsort(parts - scaled, 1, kind="stable"), np.arange(len(rows)) < lacking, 1)
-        parts = (parts + up).astype(int)
-        ends = len(rows) - (parts[:, ::-1] > 0).argmax(1)
-        for k, row, end in zip(kept, _SHARES[parts].tolist(), ends.tolist(), strict=True):
-            shares[k] = row[:end]
-    return shares
+def _link(checkpoint, **parts):
+    """The address, within the page, of what `parts` name, of the checkpoint at that position."""
+    return "#" + urlencode(parts | ({"checkpoint": checkpoint + 1} if checkpoint else {}))
 
 
 def _json(value):
@@ -130,6 +135,22 @@ def _number(value, digits=2):
     return "–" if value is None else f"{value:z,.{digits}f}".replace("-", "−")  # z: no −0.00
 
 
+def _signed(value, digits=2):
+    text = _number(value, digits)
+    return f"+{text}" if value is not None and text[0] != "−" and re.search("[1-9]", text) else text
+
+
 def _words(value):
-    """A value of `about` as text: "name value" pairs of a dict, anything else as it is."""
-    return ", ".join(f"{name} {part}" for name, part in value.items()) if isinstance(value, dict) else value
+    """A value of `about` as text: "name value" pairs of a dict, the parts of a list, anything else as it is."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{name.replace('_', ' ')} {_words(part)}" for name, part in value.items()) or "–"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_words, value)) or "none"
+    return "–" if value is None else str(value)
+
+
+def _file_name(*parts):
+    """`parts`, any texts, as the name of a file."""
+    return re.sub(r"[^\w.-]+", "-", " ".join(map(str, parts))).strip("-.")[:80] or "table"

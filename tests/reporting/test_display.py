@@ -1,9 +1,14 @@
-"""Themes, print, phone, screen readers and time to open in a headless Chromium, skipped where there is none."""
+"""Themes, print, phone, forced colours, assistive technology and time to open: in a headless Chromium."""
 
 import time
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
+
+from common.reporting.page import report_page
+from tests.reporting.made_up import made_up, some_corpus
 
 CONTRAST = """() => {
     const channels = colour => colour.match(/[\\d.]+/g).map(Number);
@@ -33,6 +38,34 @@ CONTRAST = """() => {
 }"""
 
 
+LONG = ["neutral", "excited and somewhat frustrated at the same time", "Donaudampfschifffahrtsgesellschaftsfreude"]
+LONG += ["anger", "sadness", "boredom", "pride", "shame", "פחד", "hope", "relief", "x_" * 30]
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    """The address of a report with twelve classes of long names, long ids, ten checkpoints, and right-to-left text."""
+    corpus = some_corpus([4, 9, 12, 30], classes=LONG, speakers=30, seed=1)
+    corpus.ids[:] = ["Ses05F_" + "improvisation_" * 9 + str(k) for k in range(4)]
+    corpus.speakers[:] = [f"Prof. Dr. {'Wolfgang-Amadeus-' * 3}{k}" for k in range(30)]
+    corpus.sentences[:] = ["שלום עולם (טוב)" + "x" * 3000, *corpus.sentences[1:]]
+    file = tmp_path_factory.mktemp("wide") / "report.html"
+    file.write_text(report_page(made_up(corpus, checkpoints=10, paper=None)), encoding="utf-8")
+    return file.as_uri()
+
+
+@pytest.fixture(scope="module")
+def brief(tmp_path_factory):
+    """The address of a report on few turns, of two runs: axe-core looks at every element."""
+    data = made_up(some_corpus([4, 2]), checkpoints=2, runs=2)
+    rows = [{"name": row["name"], "difference": -0.5, "interval": [-1, 1]} for row in data["runs"][0]["summary"]]
+    turns = {"both_right": 1, "first_only": 2, "second_only": 3, "both_wrong": 0}
+    data["comparison"] = {"names": [run["name"] for run in data["runs"]], "rows": rows, "turns": turns}
+    file = tmp_path_factory.mktemp("brief") / "report.html"
+    file.write_text(report_page(data), encoding="utf-8")
+    return file.as_uri()
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_themes(open_page, theme):
     page = open_page(color_scheme=theme)
@@ -50,18 +83,85 @@ def test_themes(open_page, theme):
 def test_print(open_page):
     page = open_page()
     page.emulate_media(media="print")
-    for control in ("#theme", "#filters", "#list", "#more", "nav", "#show-counts", "#all"):
+    for control in ("#theme", "#filters", "#list", "#more", "nav", "#show-counts", "#all", ".save >> nth=0", ".action"):
         assert not page.locator(control).is_visible(), control
-    for content in ("#heading", ".selected .details table >> nth=0", ".turn >> nth=0", "#scores"):
+    for content in ("#heading", ".selected .details table >> nth=0", ".turn >> nth=0", "#scores", ".first .strip"):
         assert page.locator(content).is_visible(), content
+
+
+@pytest.mark.parametrize("width", [360, 390, 800, 1280])
+def test_nothing_is_wider_than_the_window(chromium, wide, width):
+    page = chromium.new_page(viewport={"width": width, "height": 800})
+    page.goto(wide)
+    page.locator(".selected").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    cut = page.evaluate(
+        """() => [...document.querySelectorAll(".first *, section:not(.explorer) :is(h2, h3, p, dd, caption)")]
+            .filter(e => e.checkVisibility() && !e.closest(".scroll, .hidden, svg"))
+            .filter(e => e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).display !== "inline")
+            .map(e => e.outerHTML.slice(0, 90))"""
+    )
+    assert cut == []
+    page.close()
+
+
+def test_words_of_tables_are_not_broken_without_need(open_page):
+    """On a phone, too, where the long names of others would be."""
+    for width in (360, 1280):
+        page = open_page(viewport={"width": width, "height": 800})
+        broken = page.evaluate(
+            """() => [...document.querySelectorAll("#classes, #confusion, .first")].flatMap(e =>
+                [...e.closest("section").querySelectorAll("tbody th bdi")]).filter(e => e.checkVisibility() &&
+                !/\\s/.test(e.textContent) && e.getClientRects().length > 1).map(e => e.textContent)"""
+        )
+        assert broken == []
 
 
 def test_phone(data, open_page):
     page = open_page(f"#dialogue={data['dialogues'][4]['id']}&turn=15", viewport={"width": 360, "height": 740})
     page.check("#all")
     assert page.evaluate("document.documentElement.scrollWidth") == 360
-    lanes = page.locator(".turn .lanes i:visible").all_inner_texts()  # routes are named where there are no columns
-    assert set(lanes) == {route.replace("_", " ") for route in data["routes"]}
+
+
+@pytest.mark.parametrize(
+    ("window", "options"),
+    [
+        ({}, {}),
+        ({"color_scheme": "dark"}, {"runOnly": ["color-contrast"]}),
+        ({"viewport": {"width": 390, "height": 800}}, {"rules": {"color-contrast": {"enabled": False}}}),
+    ],
+    ids=["light", "dark", "phone"],
+)
+def test_axe(chromium, brief, window, options):
+    """No rule of axe-core is violated, with a turn, all menus and all further tables open."""
+    page = chromium.new_page(**window)
+    page.goto(brief)
+    page.locator(".selected .details table").first.wait_for()
+    page.evaluate("for (const more of document.querySelectorAll('details')) more.open = true")
+    assert axe(page, options) == []
+    page.close()
+
+
+def axe(page, options):
+    """[rule, where, why] of each violation."""
+    package = find_spec("axe_playwright_python")
+    if package is None:
+        pytest.skip("needs axe-playwright-python, see requirements-dev.txt")
+    page.evaluate((Path(package.origin).parent / "axe.min.js").read_text(encoding="utf-8"))
+    found = page.evaluate("options => axe.run(options)", options | {"resultTypes": ["violations"]})
+    return [
+        (rule["id"], node["target"], node["failureSummary"]) for rule in found["violations"] for node in rule["nodes"]
+    ]
+
+
+def test_forced_colours_keep_the_bars(open_page):
+    page = open_page(forced_colors="active")
+    differing = page.evaluate(
+        """() => [".plain .bar .fill", ".ranges circle"].map(name => {
+            const style = getComputedStyle(document.querySelector(name)).fill;
+            return style !== getComputedStyle(document.documentElement).backgroundColor && style !== "none"})"""
+    )
+    assert differing == [True, True]
 
 
 def test_landmarks_and_names(open_page):
