@@ -53,7 +53,7 @@ function caseFigure(d, t) {
   const { id, turns } = dialogues[d];
   const said = turns[t];
   const svg = make("svg", { role: "img", class: "case-figure" });
-  svg.setAttribute("aria-label", `Case figure of conversation ${id}, turn ${t + 1}; its numbers are in the tables above`);
+  svg.setAttribute("aria-label", `Case figure of conversation ${id}, turn ${t + 1}: the numbers of the tables above`);
   const given = said.number === undefined ? "" : ` (utterance ${said.number})`;
   const label = said.label < 0 ? "no label" : `label ${classes[said.label]}`;
   const title = `Conversation ${id}, turn ${t + 1}${given}: ${label}, predicted ${classes[prediction(d, t)]} ` +

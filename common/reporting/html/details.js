@@ -1,5 +1,5 @@
-// What an opened turn shows: what the prediction loses, probabilities, gates, other checkpoints, attention, and what can
-// be taken out of it.
+// What an opened turn shows: what the prediction loses, probabilities, gates, other checkpoints, attention, and what
+// can be taken out of it.
 
 function details(d, t) {
   return [lossTable(d, t), probabilityTable(d, t), gateTable(d, t), checkpointTable(d, t),
@@ -161,8 +161,8 @@ const ACTIONS = {
       button.addEventListener("click", () => save(svg, name));
       return button;
     };
-    place.append(make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Case figure of turn ${t + 1}` },
-      svg), take("Save as SVG", saveSvg), " ", take("Save as PNG", savePng));
+    const box = { class: "scroll", tabindex: 0, role: "region", "aria-label": `Case figure of turn ${t + 1}` };
+    place.append(make("div", box, svg), take("Save as SVG", saveSvg), " ", take("Save as PNG", savePng));
   },
   heads: (item, d, t, button) => {
     button.replaceWith(headTable(d, t));

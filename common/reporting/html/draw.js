@@ -6,7 +6,8 @@ const SVG_TAGS = new Set(["svg", "g", "rect", "path", "line", "text"]);
 
 /** An element; of SVG where the tag is one of SVG_TAGS. */
 function make(tag, attributes = {}, ...children) {
-  return SVG_TAGS.has(tag) ? draw(tag, attributes, ...children) : filled(document.createElement(tag), attributes, children);
+  if (SVG_TAGS.has(tag)) return draw(tag, attributes, ...children);
+  return filled(document.createElement(tag), attributes, children);
 }
 
 /** An element of SVG, also where HTML has one of that name. */
@@ -57,7 +58,8 @@ function chart(width, height, shown, parts) {
 function bars(values, colors = []) {
   const parts = [boxes("track", values.map((_, k) => [0, 8 * k, 100, 6]))];
   values.forEach((value, k) => {
-    parts.push(boxes("fill", [[0, 8 * k, 100 * value, 6]], colors[k] ? { fill: colors[k] } : {}));
+    const box = [[0, 8 * k, 100 * value, 6]];
+    parts.push(colors[k] ? boxes("colored", box, { fill: colors[k] }) : boxes("fill", box));
   });
   return chart(100, 8 * values.length - 2, values.length > 1 ? 6 * values.length : 8, parts);
 }

@@ -1,5 +1,5 @@
-// What is shown, and its address. Data are JSON in #data; d and t are positions of a dialogue and of a turn in it, u of
-// an utterance in the split, c of a checkpoint. Turns, checkpoints and bins count from 1 in addresses, from 0 elsewhere.
+// What is shown, and its address. Data are JSON in #data; d and t are positions of a dialogue and of a turn in it, c of
+// a checkpoint. Turns, checkpoints and bins count from 1 in addresses, from 0 elsewhere.
 const data = JSON.parse($("data").textContent);
 const { classes, dialogues, runs } = data;
 const FILTERS = ["search", "label", "predicted", "speaker", "outcome", "group", "bin", "sort"];
@@ -90,7 +90,8 @@ function missing(hash) {
   if (id !== null && !positionOf.has(id)) return [`This report has no conversation ${id}.`];
   const turns = id === null ? 0 : dialogues[positionOf.get(id)].turns.length;
   const sizes = { turn: turns, checkpoint: data.checkpoints.length };
-  const isOutside = (name) => parts.has(name) && !(Number(parts.get(name)) >= 1 && Number(parts.get(name)) <= sizes[name]);
+  const isInside = (name) => Number(parts.get(name)) >= 1 && Number(parts.get(name)) <= sizes[name];
+  const isOutside = (name) => parts.has(name) && !isInside(name);
   return Object.keys(sizes).filter(isOutside).map((name) => `There is no ${name} ${parts.get(name)}.`);
 }
 

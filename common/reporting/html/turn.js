@@ -77,7 +77,8 @@ function linkedStrip() {
 function turnItem(t) {
   const turn = dialogues[view.dialogue].turns[t];
   const given = turn.number === undefined ? "" : ` (utterance ${turn.number})`;
-  const who = make("span", { class: "who" }, `${t + 1}${given} · speaker `, make("bdi", {}, ...withMarks(turn.speaker)));
+  const speaker = make("bdi", {}, ...withMarks(turn.speaker));
+  const who = make("span", { class: "who" }, `${t + 1}${given} · speaker `, speaker);
   const words = make("bdi", { class: "sentence" },
     ...(turn.sentence ? withMarks(turn.sentence) : ["(no sentence)"]));
   if (turn.sentence.length > LONG) words.classList.add("long");
@@ -102,7 +103,7 @@ function verdict(t) {
     ` ${percent(confidence(view.dialogue, t))} `);
   if (isWrong(view.dialogue, t)) parts.push(make("span", { class: "badge" }, "✗ wrong"));
   if (label >= 0 && checkpoints.length > 1) {
-    parts.push(make("span", { class: "votes" }, ` ${rightCount(view.dialogue, t)} of ${checkpoints.length} right`));
+    parts.push(make("span", { class: "votes" }, `· ${rightCount(view.dialogue, t)} of ${checkpoints.length} right`));
   }
   return make("span", { class: "verdict" }, ...parts);
 }
@@ -226,7 +227,7 @@ function showLanes() {
   routes.forEach((route, r) => {
     for (const [k, multiple] of attention[r]?.top ?? []) {
       const lane = items[k].firstChild.children[r];
-      lane.classList.add("top");
+      lane.classList.add("most");
       lane.append(make("i", {}, spaced(route)), multipleBar(multiple), make("b", {}, times(multiple, 1)));
     }
     if (t >= 0 && !attention[r]) {
