@@ -21,7 +21,7 @@ from common.reporting.curves import curve_panels
 
 HERE = Path(__file__).parent / "html"
 STYLES = ("base.css", "sections.css", "explorer.css", "media.css")
-SCRIPTS = ("draw.js", "export.js", "state.js", "list.js", "turn.js", "case.js", "start.js")
+SCRIPTS = ("draw.js", "export.js", "state.js", "list.js", "turn.js", "details.js", "case.js", "start.js")
 ERRORS = 20  # how many of the most confident errors are listed
 HEADLINES = ("weighted F1", "accuracy")  # the scores of the first screen
 

@@ -116,7 +116,7 @@ function words(svg, d, k, isThis, y, width) {
   const { speaker, sentence, label } = dialogues[d].turns[k];
   const weight = isThis ? "bold" : "normal";
   const name = label < 0 ? "" : cut(classes[label], 0.25 * width);
-  const who = `${k + 1}  ${cut(speaker, 0.3 * width)}`;
+  const who = `${k + 1} · speaker ${cut(speaker, 0.3 * width)}`;
   svg.append(say(FIGURE.left, y + 14, who, { fill: MUTED }));
   if (name) {
     const at = FIGURE.left + widthOf(who) + 12;
@@ -142,7 +142,8 @@ function cell(svg, route, d, t, k, x, y, height) {
     svg.append(say(x + FIGURE.lane / 2, y + height / 2 + 4, times(multiple), middle));
   } else if (!attention || (seen && !seen[k])) {
     for (let at = 0; at < wide; at += 8) {
-      svg.append(rule(x + 3 + at, y + 3 + Math.min(high, 12), x + 3 + Math.min(at + 8, wide), y + 3));
+      const [from, to] = [x + 3 + at, x + 3 + Math.min(at + 8, wide)];
+      svg.append(rule(from, y + 3 + Math.min(high, 12), to, y + 3, { stroke: "#b9c0c7" }));
     }
   } else if (seen) svg.append(say(x + FIGURE.lane / 2, y + height / 2 + 4, "·", middle));
 }

@@ -94,8 +94,8 @@ function attentionCells(route, d, t) {
     return [`no history${looked[runOf().empty_history] ?? ""}`, "–", "–"];
   }
   const { keys, effective, top, others, rest } = attention;
-  const turns = top.flatMap(([k, multiple], at) => [at ? ", " : "",
-    make("a", toTurn(d, k), k === t ? "this turn" : `turn ${k + 1}`), ` ${times(multiple)}`]);
+  const turns = top.flatMap(([k, multiple], at) => [at ? ", " : "", make("span", { class: "whole" },
+    make("a", toTurn(d, k), k === t ? "this turn" : `turn ${k + 1}`), ` ${times(multiple)}`)]);
   return [make("span", {}, ...turns), others ? `${plural(others, "other")} ${percent(rest)}` : "none",
     `${number(effective, 1)} of ${plural(keys, "turn")}`];
 }

@@ -158,6 +158,7 @@ function errorFrom(step) {
 function goToError(step) {
   const found = errorFrom(step);
   if (!found) {
+    clearNotice();
     notice(step > 0 ? "No error after this one fits the filters." : "No error before this one fits the filters.");
     return;
   }

@@ -4,10 +4,11 @@ function notice(words) {
   $("notice").append(make("span", {}, words, " "));
 }
 
+const clearNotice = () => $("notice").replaceChildren();
+
 /** Draws what differs from the view `before`. */
 function showChanges(before) {
   const other = (...names) => names.some((name) => view[name] !== before[name]);
-  $("notice").replaceChildren();
   if (other("theme")) showTheme();
   if (other("checkpoint")) showCheckpoint();
   if (other("checkpoint", ...FILTERS)) {
@@ -17,7 +18,7 @@ function showChanges(before) {
   if (other("checkpoint", "dialogue")) {
     showDialogue();
     markList();
-  } else if (other("search")) showMarks();
+  } else if (other("search")) watch();
   if (other("checkpoint", "dialogue", "turn")) showTurn();
 }
 
@@ -38,7 +39,8 @@ function showCheckpoint() {
 function landOnTurn() {
   const button = items[view.turn]?.querySelector("button");
   if (!button) {
-    $("heading").scrollIntoView({ block: "nearest" });
+    const { top, bottom } = $("heading").getBoundingClientRect();
+    if (top < 60 || bottom > 0.8 * innerHeight) $("heading").scrollIntoView();
     return;
   }
   button.focus({ preventScroll: true });
@@ -145,4 +147,5 @@ makeControls();
 $("legend").append(...classes.map((_, k) => make("li", {}, emotion(k))));
 showTheme();
 Object.assign(view, { checkpoint: -1 }); // so that all is drawn once
-follow(true);
+const [opening] = performance.getEntriesByType("navigation");
+follow(!opening || opening.type === "navigate"); // a reload stays where the reader was

@@ -106,44 +106,34 @@ function write(step) {
 function go(changes, step = false) {
   const before = { ...view };
   Object.assign(view, changes);
+  clearNotice();
   write(step);
   showChanges(before);
 }
 
 /** Shows what the address asks for. With `land`, the turn that it leads to comes into view, with the focus. */
 function follow(land) {
-  const changes = asked(location.hash);
-  const lacking = missing(location.hash);
-  if (!changes) {
-    keepBesidePlace();
-    lacking.forEach(notice);
-    return;
+  const { hash } = location;
+  const changes = asked(hash);
+  clearNotice();
+  if (!changes) keepBesidePlace();
+  else {
+    change(changes);
+    if (view.dialogue < 0 && matches.length) change({ dialogue: matches[0].d, turn: matches[0].turn });
+    if (hash.length > 1) write(false);
+    if (land && ["dialogue", ...FILTERS].some((name) => new URLSearchParams(hash.slice(1)).has(name))) landOnTurn();
   }
+  missing(hash).forEach(notice);
+}
+
+function change(changes) {
   const before = { ...view };
   Object.assign(view, changes);
-  const searching = view.dialogue < 0;
   showChanges(before);
-  if (searching && matches.length) {
-    const [first] = matches;
-    const empty = { ...view };
-    Object.assign(view, { dialogue: first.d, turn: first.turn });
-    showChanges(empty);
-  }
-  lacking.forEach(notice);
-  if (location.hash.length > 1) write(false);
-  if (land && location.hash.length > 1) landOnTurn();
 }
 
 /** An address that names a section has no room for the view: it is kept with the step, so that it survives a reload. */
 function keepBesidePlace() {
-  if (view.dialogue < 0 && history.state?.view) {
-    const before = { ...view };
-    Object.assign(view, asked(history.state.view) ?? begin());
-    showChanges(before);
-  } else if (view.dialogue < 0) {
-    const before = { ...view };
-    Object.assign(view, begin());
-    showChanges(before);
-  }
+  if (view.dialogue < 0) change(asked(history.state?.view ?? "") ?? begin());
   history.replaceState({ view: address() }, "", location.hash);
 }

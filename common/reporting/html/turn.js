@@ -42,7 +42,6 @@ function showDialogue() {
   items = [];
   opened = -1;
   marked = 0;
-  sight.disconnect();
   if (view.dialogue < 0) {
     $("heading").textContent = "No conversation fits the filters";
     for (const id of ["turns", "strip"]) $(id).replaceChildren();
@@ -54,7 +53,7 @@ function showDialogue() {
   $("strip").replaceChildren(linkedStrip());
   items = turns.map((_, t) => turnItem(t));
   $("turns").replaceChildren(...items);
-  items.forEach((item) => sight.observe(item));
+  watch();
 }
 
 /** The strip of the dialogue, whose cells lead to the turns; the keyboard has the turns themselves. */
@@ -77,10 +76,8 @@ function linkedStrip() {
 function turnItem(t) {
   const turn = dialogues[view.dialogue].turns[t];
   const given = turn.number === undefined ? "" : ` (utterance ${turn.number})`;
-  const speaker = make("bdi", {}, ...withMarks(turn.speaker));
-  const who = make("span", { class: "who" }, `${t + 1}${given} · speaker `, speaker);
-  const words = make("bdi", { class: "sentence" },
-    ...(turn.sentence ? withMarks(turn.sentence) : ["(no sentence)"]));
+  const who = make("span", { class: "who" }, `${t + 1}${given} · speaker `, isolated(turn.speaker));
+  const words = make("bdi", { class: "sentence" }, turn.sentence || "(no sentence)");
   if (turn.sentence.length > LONG) words.classList.add("long");
   const button = make("button", { type: "button", "aria-expanded": $("all").checked, "aria-controls": `details-${t}` },
     who, " ", words, " ", verdict(t));
@@ -100,10 +97,11 @@ function verdict(t) {
   const { checkpoints } = runOf();
   const parts = label < 0 ? ["no label, "] : ["label ", emotion(label), ", "];
   parts.push("predicted ", make("b", {}, emotion(prediction(view.dialogue, t))),
-    ` ${percent(confidence(view.dialogue, t))} `);
-  if (isWrong(view.dialogue, t)) parts.push(make("span", { class: "badge" }, "✗ wrong"));
+    ` ${percent(confidence(view.dialogue, t))}`);
+  if (isWrong(view.dialogue, t)) parts.push(" ", make("span", { class: "badge" }, "✗ wrong"));
   if (label >= 0 && checkpoints.length > 1) {
-    parts.push(make("span", { class: "votes" }, `· ${rightCount(view.dialogue, t)} of ${checkpoints.length} right`));
+    const right = `· ${rightCount(view.dialogue, t)} of ${checkpoints.length} right`;
+    parts.push(" ", make("span", { class: "votes" }, right));
   }
   return make("span", { class: "verdict" }, ...parts);
 }
@@ -121,25 +119,22 @@ function withMarks(text) {
   return [...parts, text.slice(end)];
 }
 
-/** Marks the words in the turns that are shown, where there are any, or were. */
-function showMarks() {
-  const words = searched();
-  items.forEach((item, t) => {
-    const { speaker, sentence } = dialogues[view.dialogue].turns[t];
-    for (const [place, text] of [[".who bdi", speaker], [".sentence", sentence]]) {
-      const node = item.querySelector(place);
-      if (text && (node.children.length || (words && text.search(words) >= 0))) {
-        node.replaceChildren(...withMarks(text));
-      }
-    }
-  });
+/** Marks the words looked for in a turn, unless they are marked already. */
+function showMarks(item) {
+  const asked = view.search ?? "";
+  if ((item.dataset.marks ?? "") === asked) return;
+  item.dataset.marks = asked;
+  const { speaker, sentence } = dialogues[view.dialogue].turns[Number(item.dataset.turn)];
+  item.querySelector(".who bdi").replaceChildren(...withMarks(speaker));
+  if (sentence) item.querySelector(".sentence").replaceChildren(...withMarks(sentence));
 }
 
 // ---- what a turn shows beside its words
 
-/** Small bars, and details where they are asked for. */
+/** Marked words, small bars, and details where they are asked for. */
 function fill(item) {
   const t = Number(item.dataset.turn);
+  showMarks(item);
   const minis = item.querySelector(".minis");
   if (!minis.firstChild) minis.append(...smallBars(t));
   const place = item.querySelector(".details");
@@ -171,15 +166,20 @@ const sight = new IntersectionObserver((seen) => {
   for (const { isIntersecting, target } of seen) if (isIntersecting) fill(target);
 }, { rootMargin: "600px" });
 
-/** Opens or closes the details of all turns: those in view now, the others when they come into view. */
+/** Fills the turns in view now, and the others when they come into view. */
+function watch() {
+  sight.disconnect();
+  items.forEach((item) => sight.observe(item));
+}
+
+/** Opens or closes the details of all turns. */
 function showAll() {
   for (const item of items) {
     const isOpen = $("all").checked || item === items[view.turn];
     item.querySelector("button").setAttribute("aria-expanded", isOpen);
     if (!isOpen) item.querySelector(".details").replaceChildren();
   }
-  sight.disconnect();
-  items.forEach((item) => sight.observe(item));
+  watch();
 }
 
 // ---- the selected turn
