@@ -153,8 +153,8 @@ function summary(svg, attention, x, y, style) {
     svg.append(say(x, y + 15, "no history", style));
     return;
   }
-  svg.append(say(x, y + 15, percent(attention.rest), style));
-  svg.append(say(x, y + 31, `${number(attention.effective, 1)} of ${attention.keys}`, style));
+  svg.append(say(x, y + 15, attention.others ? `about ${number(100 * attention.rest, 0)} %` : "none", style));
+  svg.append(say(x, y + 31, `${number(attention.effective, 2)} of ${attention.keys}`, style));
 }
 
 // ---- the three panels below: a line of name, bar and number each
@@ -180,7 +180,7 @@ function lossPanel(svg, d, t, x, y) {
     const loss = result(`${kind}drop`, d, t)[k];
     const without = result(`${kind}without`, d, t)[k];
     const becomes = without === prediction(d, t) ? "" : ` → ${classes[without]}`;
-    return fromMiddle(spaced(name), loss, mostLost(d), signed(loss, 2) + becomes);
+    return fromMiddle(spaced(name), loss, mostLost(d), signed(loss) + becomes);
   });
   return panel(svg, x, y, "Log-probability lost without, nats (→ what is predicted then)", lines);
 }

@@ -96,8 +96,8 @@ function attentionCells(route, d, t) {
   const { keys, effective, top, others, rest } = attention;
   const turns = top.flatMap(([k, multiple], at) => [at ? ", " : "", make("span", { class: "whole" },
     make("a", toTurn(d, k), k === t ? "this turn" : `turn ${k + 1}`), ` ${times(multiple)}`)]);
-  return [make("span", {}, ...turns), others ? `${plural(others, "other")} ${percent(rest)}` : "none",
-    `${number(effective, 1)} of ${plural(keys, "turn")}`];
+  return [make("span", {}, ...turns), others ? `${plural(others, "other")}, about ${number(100 * rest, 0)} %` : "none",
+    `${number(effective, 2)} of ${plural(keys, "turn")}`];
 }
 
 let heads = null; // parsed when somebody asks
@@ -113,7 +113,7 @@ function headTable(d, t) {
     const cells = Array.from({ length: most }, (_, k) => {
       if (3 * k >= list.length) return "–";
       const [turn, multiple, effective] = list.slice(3 * k, 3 * k + 3);
-      return `${turn === t ? "this turn" : `turn ${turn + 1}`} ${times(multiple)}, over ${number(effective, 1)}`;
+      return `${turn === t ? "this turn" : `turn ${turn + 1}`} ${times(multiple)}, over ${number(effective, 2)}`;
     });
     return row(spaced(route), ...cells);
   });

@@ -27,7 +27,7 @@ const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 const number = (value, digits = 3) => value.toFixed(digits).replace("-", "−");
 const signed = (value, digits = 3) => (value > 0 ? "+" : "") + number(value, digits);
 const percent = (share) => `${number(100 * share, 1)} %`;
-const times = (multiple, digits = 2) => `${number(multiple, digits)}×`;
+const times = (multiple) => `${number(multiple, 2)}×`;
 const isolated = (text) => make("bdi", {}, text); // right-to-left text must not move what stands beside it
 const clamped = (value, most) => Math.min(Math.max(value, -most), most);
 
@@ -82,14 +82,15 @@ const multipleBar = (multiple) => signedBars([multiple > 0 ? Math.log2(multiple)
 
 /**
  * A strip of a dialogue in the colors of the classes: labels above predictions (positions in the classes, -1: unknown),
- * and a line below each turn that is wrong. A turn has the width 1 of its own units.
+ * and a line below each turn that is wrong. A turn is CELL wide, in units of the strip.
  */
+const CELL = 28;
 function strip(labels, predictions, colors) {
-  const gap = labels.length > 60 ? 0 : 0.08;
+  const gap = labels.length > 60 ? 0 : 2;
   const parts = new Map();
   const add = (kind, x, y, height) => {
     if (!parts.has(kind)) parts.set(kind, []);
-    parts.get(kind).push([x, y, 1 - gap, height]);
+    parts.get(kind).push([CELL * x, y, CELL - gap, height]);
   };
   labels.forEach((label, x) => {
     add(label, x, 0, 5);
@@ -100,7 +101,7 @@ function strip(labels, predictions, colors) {
     if (kind === "wrong") return boxes("wrong-mark", list);
     return kind < 0 ? boxes("unknown", list) : boxes("emotion", list, { fill: colors[kind] });
   });
-  const box = { viewBox: `0 0 ${labels.length} 13`, preserveAspectRatio: "none", "shape-rendering": "crispEdges" };
+  const box = { viewBox: `0 0 ${CELL * labels.length} 13`, preserveAspectRatio: "none", "shape-rendering": "crispEdges" };
   return make("svg", { class: "strip", "aria-hidden": "true", ...box }, ...paths);
 }
 

@@ -182,8 +182,12 @@ function makeControls() {
 /** Controls say what the address asked for. */
 function showFilters() {
   if ($("search").value.trim() !== (view.search ?? "")) $("search").value = view.search ?? "";
-  for (const name of ["label", "predicted", "outcome", "group", "sort"]) $(name).value = view[name] ?? "";
-  $("speaker").value = view.speaker === null ? "" : `=${view.speaker}`;
+  const choose = (name, value) => {
+    $(name).value = value;
+    if ($(name).selectedIndex < 0) $(name).value = ""; // there is no such choice, as a notice says
+  };
+  for (const name of ["label", "predicted", "outcome", "group", "sort"]) choose(name, view[name] ?? "");
+  choose("speaker", view.speaker === null ? "" : `=${view.speaker}`);
   const [when, k] = binOf(view.bin) ?? [];
   $("bin").hidden = when === undefined;
   if (when !== undefined) {

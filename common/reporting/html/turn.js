@@ -61,14 +61,14 @@ function linkedStrip() {
   const { turns, first } = dialogues[view.dialogue];
   const drawn = strip(turns.map(({ label }) => label), column("prediction").slice(first, first + turns.length),
     data.colors);
-  drawn.setAttribute("width", 28 * turns.length);
+  drawn.setAttribute("width", CELL * turns.length);
   turns.forEach(({ label }, t) => {
     const words = `turn ${t + 1}: ${label < 0 ? "no label" : `label ${classes[label]}`}, ` +
       `predicted ${classes[prediction(view.dialogue, t)]}`;
-    const area = make("rect", { x: t, width: 1, height: 13, fill: "none", "pointer-events": "all" });
+    const area = make("rect", { x: CELL * t, width: CELL, height: 13, fill: "none", "pointer-events": "all" });
     drawn.append(draw("a", { ...toTurn(view.dialogue, t), tabindex: -1 }, area, draw("title", {}, words)));
   });
-  drawn.append(make("rect", { class: "here", y: 0, width: 1, height: 13 }));
+  drawn.append(make("rect", { class: "here", width: CELL, height: 13 }));
   return drawn;
 }
 
@@ -100,7 +100,7 @@ function verdict(t) {
     ` ${percent(confidence(view.dialogue, t))}`);
   if (isWrong(view.dialogue, t)) parts.push(" ", make("span", { class: "badge" }, "✗ wrong"));
   if (label >= 0 && checkpoints.length > 1) {
-    const right = `· ${rightCount(view.dialogue, t)} of ${checkpoints.length} right`;
+    const right = `(${rightCount(view.dialogue, t)} of ${checkpoints.length} right)`;
     parts.push(" ", make("span", { class: "votes" }, right));
   }
   return make("span", { class: "verdict" }, ...parts);
@@ -196,7 +196,7 @@ function showTurn() {
   }
   opened = view.turn;
   const here = $("strip").querySelector(".here");
-  if (here) here.setAttribute("x", Math.max(view.turn, 0));
+  if (here) here.setAttribute("x", CELL * Math.max(view.turn, 0));
   $("strip").classList.toggle("none", view.turn < 0);
   const item = items[view.turn];
   if (item) {
@@ -228,7 +228,7 @@ function showLanes() {
     for (const [k, multiple] of attention[r]?.top ?? []) {
       const lane = items[k].firstChild.children[r];
       lane.classList.add("most");
-      lane.append(make("i", {}, spaced(route)), multipleBar(multiple), make("b", {}, times(multiple, 1)));
+      lane.append(make("i", {}, spaced(route)), multipleBar(multiple), make("b", {}, times(multiple)));
     }
     if (t >= 0 && !attention[r]) {
       items[t].firstChild.children[r].append(make("i", {}, spaced(route)), make("em", {}, "no history"));
