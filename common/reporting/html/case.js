@@ -1,6 +1,6 @@
 // The case figure of a turn as one SVG that stands by itself: its history with what each route attended to, what the
 // prediction loses, gates and probabilities. Always dark on white, since it is made to be taken out.
-const FIGURE = { width: 980, left: 20, lane: 64, size: 12, line: 16, font: "Helvetica, Arial, sans-serif" };
+const FIGURE = { width: 980, left: 20, lane: 72, size: 12, line: 16, font: "Helvetica, Arial, sans-serif" };
 const INK = "#1d2125", MUTED = "#5c646c", RULE = "#dfe2e5", MORE = "#2b6cb0", LESS = "#8a929a";
 const RECENT = 8; // earlier turns that are in the figure besides those attended to most
 
@@ -153,7 +153,7 @@ function summary(svg, attention, x, y, style) {
     svg.append(say(x, y + 15, "no history", style));
     return;
   }
-  svg.append(say(x, y + 15, attention.others ? `about ${number(100 * attention.rest, 0)} %` : "none", style));
+  svg.append(say(x, y + 15, attention.others ? `≈ ${number(100 * attention.rest, 0)} %` : "none", style));
   svg.append(say(x, y + 31, `${number(attention.effective, 2)} of ${attention.keys}`, style));
 }
 
@@ -164,9 +164,9 @@ function panel(svg, x, y, caption, lines) {
   lines.forEach(([name, from, to, fill, text], k) => {
     const at = y + 26 + 18 * k;
     svg.append(say(x, at + 10, cut(name, 88)));
-    svg.append(bar(x + 94, at, 90, "#eef0f2"));
-    svg.append(bar(x + 94 + 90 * Math.min(from, to), at, 90 * Math.abs(to - from), fill));
-    svg.append(say(x + 190, at + 10, cut(text, 108), { "font-size": 11 }));
+    svg.append(bar(x + 94, at, 70, "#eef0f2"));
+    svg.append(bar(x + 94 + 70 * Math.min(from, to), at, 70 * Math.abs(to - from), fill));
+    svg.append(say(x + 170, at + 10, cut(text, 134), { "font-size": 11 }));
   });
   return y + 26 + 18 * lines.length;
 }
