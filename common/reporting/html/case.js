@@ -166,7 +166,7 @@ function panel(svg, x, y, caption, lines) {
     svg.append(say(x, at + 10, cut(name, 88)));
     svg.append(bar(x + 94, at, 70, "#eef0f2"));
     svg.append(bar(x + 94 + 70 * Math.min(from, to), at, 70 * Math.abs(to - from), fill));
-    svg.append(say(x + 170, at + 10, cut(text, 134), { "font-size": 11 }));
+    svg.append(say(x + 170, at + 10, cut(text, 150), { "font-size": 11 }));
   });
   return y + 26 + 18 * lines.length;
 }
