@@ -97,8 +97,9 @@ def highlight(
     """One conversation of a `run` worth a look: the turn that leans most on what was said before.
 
     Of the turns of its first checkpoint that are right, or have no label, and are predicted as something else without
-    one of the routes that look back, the one that loses most without it; in a conversation of at most LONG turns, if
-    there is one. None where there is no such turn. `parts` are those of the run; `dialogues`: see `conversations`.
+    one of the routes that look back and saw something, the one that loses most without it; in a conversation of at most
+    LONG turns, if there is one. None where there is no such turn. `parts` are those of the run; `dialogues`: see
+    `conversations`.
     """
     checkpoint, best, first = run["checkpoints"][0], None, 0
     part = parts[0]
@@ -109,7 +110,8 @@ def highlight(
             if said["label"] not in (-1, entry["prediction"]):
                 continue
             for k in looks_back:
-                if entry["route_without"][k] != entry["prediction"]:
+                saw = part["attention"][d][run["routes"][k]][t]
+                if saw and entry["route_without"][k] != entry["prediction"]:
                     rank = (len(dialogue["turns"]) <= LONG, said["label"] >= 0, entry["route_drop"][k])
                     if best is None or rank > best[0]:
                         best = rank, d, t, k, entry

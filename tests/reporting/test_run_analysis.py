@@ -143,16 +143,25 @@ def test_the_conversation_worth_a_look(corpus, made, run):
     for row in range(len(corpus.label)):
         dialogue = np.searchsorted(corpus.offset, row, side="right") - 1
         for route in (0, 1, 3):  # not the self event, which does not look back
-            changes = explanation.route_without[row, route] != prediction[row] == corpus.label[row]
+            turn, who = row - corpus.offset[dialogue], corpus.speaker[corpus.offset[dialogue] : row + 1]
+            saw = (who[:-1] == who[-1]).any() if route == 0 else (who[:-1] != who[-1]).any()
+            changes = saw and explanation.route_without[row, route] != prediction[row] == corpus.label[row]
             drop = explanation.route_drop[row, route]
             if changes and dialogue != 3 and (best is None or drop > best[0]):  # dialogue 3 has 40 turns
-                best = drop, dialogue, row - corpus.offset[dialogue], route
+                best = drop, dialogue, turn, route
     drop, dialogue, turn, route = best
     assert (found["dialogue"], found["turn"], found["route"]) == (dialogue, turn, SETTINGS.routes[route])
     assert found["drop"] == pytest.approx(drop)
     other = corpus.classes[explanation.route_without[corpus.offset[dialogue] + turn, route]]
     assert found["reason"].startswith(f"Turn {turn + 1} is predicted ")
     assert found["reason"].endswith(f"route it would be {other}.")
+
+
+def test_a_route_without_history_is_no_reason_to_look(corpus, made, run):
+    """A speaker's first turn looks at the whole padded dialogue under "released" empty history."""
+    part = made[1][0]
+    blind = [{route: [None] * len(rows) for route, rows in d.items()} for d in part["attention"]]
+    assert highlight(run, [part | {"attention": blind}], conversations(corpus, "test"), corpus.classes) is None
 
 
 def test_where_no_route_changes_anything_there_is_no_such_conversation(corpus, made, run):
