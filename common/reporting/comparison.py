@@ -1,0 +1,90 @@
+"""Two runs on the same conversations: how far their scores differ, and which turns each gets right.
+
+U utterances, in file order, of D dialogues; C classes. Scores are means over the checkpoints of a run, in percent.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from common.reporting.intervals import dialogue_confusions, draws, interval, resampled_scores
+from common.reporting.tables import FIGURES
+
+
+class Predicted(NamedTuple):
+    """What a run predicts: its `name`; of each checkpoint positions in the classes (U,); and `together`, (U,), those of
+    the mean of their probabilities.
+    """
+
+    name: str
+    checkpoints: Sequence[ArrayLike]
+    together: ArrayLike
+
+
+def predicted(name: str, log_probs: Sequence[ArrayLike]) -> Predicted:
+    """What a run predicts, given log-probabilities (U, C) of each of its checkpoints, as they are shown."""
+    tables = [np.asarray(log_prob, np.float64) for log_prob in log_probs]
+    together = tables[0] if len(tables) == 1 else np.mean(np.exp(tables), axis=0)  # exponentials may make ties
+    return Predicted(name, [table.argmax(1) for table in tables], together.argmax(1))
+
+
+def comparison(
+    first: Predicted, second: Predicted, label: ArrayLike, dialogue: ArrayLike, classes: Sequence[str]
+) -> dict[str, Any]:
+    """What the `second` run has more than the `first` one, and the turns that each has right.
+
+    `label` (U,), -1 where not known; `dialogue` (U,), from 0 on. A dictionary: `names` of the two; `rows`, of accuracy,
+    weighted F1, macro F1 and the F1 of each class: `name`, `difference` (percent points), and `interval`, of a paired
+    bootstrap over dialogues: both runs, and all their checkpoints, are scored on the same ones. Both are None without
+    labels, the interval also where one dialogue alone has some. `turns`: how many of those with a label `both_right`,
+    `first_only`, `second_only`, `both_wrong`, by `together`.
+    """
+    label = np.asarray(label)
+    drawn = draws(int(np.max(dialogue)) + 1)
+    drawn = np.concatenate([np.ones_like(drawn[:1]), drawn])  # first the dialogues as they are
+    of_first, of_second = (_mean_scores(run, label, dialogue, len(classes), drawn) for run in (first, second))
+    alone = len(np.unique(np.asarray(dialogue)[label >= 0])) < 2  # no resample differs
+    rows = []
+    for name, values in zip([*FIGURES.values(), *(f"F1 {c}" for c in classes)], (of_second - of_first).T, strict=True):
+        difference = None if np.isnan(values[0]) else float(values[0])
+        rows.append({"name": name, "difference": difference, "interval": None if alone else interval(values[1:])})
+    known = label >= 0
+    a, b = (np.asarray(run.together)[known] == label[known] for run in (first, second))
+    cells = {"both_right": a & b, "first_only": a & ~b, "second_only": ~a & b, "both_wrong": ~a & ~b}
+    turns = {name: int(inside.sum()) for name, inside in cells.items()}
+    return {"names": [first.name, second.name], "rows": rows, "turns": turns}
+
+
+def comparison_lines(compared: dict[str, Any], summaries: Sequence[Sequence[dict[str, Any]]]) -> list[str]:
+    """A table of `comparison`, lines of at most 80 columns if class names are short. `summaries`: `summary` of each run
+    in the report. None without labels.
+    """
+    if not summaries[0]:
+        return []
+    a, b = compared["names"]
+    turns = {name: f"{count:,}" for name, count in compared["turns"].items()}
+    lines = ["Difference, the second less the first, of means over checkpoints, in percent"]
+    lines += [f"  first:  {a}", f"  second: {b}"]
+    wide = max(len(row["name"]) for row in compared["rows"]) + 2
+    lines.append(f"{'':{wide}}{'first':>8}{'second':>8}{'difference':>12}  interval")
+    for row, *means in zip(compared["rows"], *summaries, strict=True):
+        values = "".join(f"{mean['mean']:8.2f}" for mean in means)
+        ends = " to ".join(f"{end:+z.2f}" for end in row["interval"]) if row["interval"] else "–"
+        lines.append(f"{row['name']:{wide}}{values}{row['difference']:>+z12.2f}  {ends}")
+    lines.append("Interval: 95 %, of a paired bootstrap over dialogues; other seeds are not in it.")
+    lines.append(
+        f"Turns: both right {turns['both_right']}, only the first {turns['first_only']}, "
+        f"only the second {turns['second_only']}, neither {turns['both_wrong']}."
+    )
+    return lines
+
+
+def _mean_scores(run, label, dialogue, classes, drawn):
+    """The mean over checkpoints of accuracy, weighted F1, macro F1 and F1 per class in each resample, (B, 3 + C)."""
+    of_each = []
+    for prediction in run.checkpoints:
+        scores = resampled_scores(dialogue_confusions(label, prediction, dialogue, classes), drawn)
+        of_each.append(np.column_stack([*(scores[key] for key in FIGURES), scores["f1"]]))
+    return np.mean(of_each, axis=0)
