@@ -50,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--live", action="store_true", help="answer lines of standard input at once; without TALK")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write all probabilities, as .csv or .json")
-    parser.add_argument("--report", type=Path, metavar="DIR", help="write a page about it, DIR/report.html")
+    parser.add_argument(
+        "--report", type=Path, metavar="DIR", help="write a page about it, DIR/report.html, and its numbers, .json"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the output and report that are there")
     add_worker_options(parser, "task")
     parser.set_defaults(backend=None)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -56,13 +57,13 @@ def written(corpus, folder, calibrated=False):
         named[name] = scores(corpus.label, log_prob.argmax(1), corpus.classes)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(common.commands.report, "temperature_of", lambda *_, t=temperature: (t, "validation"))
-            report.add(name, SimpleNamespace(path=name, sha256=""), network, log_prob)
+            report.add(name, SimpleNamespace(path=Path(name), sha256="", trained=None), network, log_prob)
         if calibrated:
             log_prob = torch.from_numpy(with_temperature(log_prob.numpy(), temperature))
         shown.append(log_prob)
         tables.append(prediction_rows(corpus, "test", log_prob, checkpoint=name))
     ensemble = ensemble_scores(shown, corpus.label, corpus.classes) if (corpus.label >= 0).any() else None
-    report.write(named, ensemble, None, "")
+    report.write(shown, None, "")
     pd.concat(tables).to_csv(folder / "predictions.csv", index=False)
     html = (folder / "report.html").read_text(encoding="utf-8")
     explorer = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html)[1])
