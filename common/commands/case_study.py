@@ -41,10 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     dataset, device, hyperparameters = arguments.dataset, choose_device(arguments.device), _hyperparameters(arguments)
     given = [arguments.checkpoints] if arguments.checkpoints else None
-    checkpoints, settings, corpus, _ = prepared(
-        dataset, ROOT / dataset, hyperparameters, arguments, given, all_of_them=False
-    )
-    ((name, checkpoint),) = checkpoints.items()
+    group, corpus, _ = prepared(dataset, ROOT / dataset, hyperparameters, arguments, given, all_of_them=False)
+    ((name, checkpoint),), settings = group.checkpoints.items(), group.settings
     dialogue, turn = _place(arguments, corpus)
     for target in figure_paths(arguments.output):
         if target.exists() and not arguments.overwrite:

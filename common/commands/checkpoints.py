@@ -1,6 +1,8 @@
 """Which checkpoints are evaluated, and with which settings."""
 
 import argparse
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -10,11 +12,12 @@ from common.batching.side_by_side import side_by_side
 from common.commands.conversations import corpus_of, own_corpus_of
 from common.commands.options import given_options
 from common.commands.parser import say
-from common.commands.runs import OPTIONS, find_checkpoints, of_other_data, unfinished
+from common.commands.runs import OPTIONS, find_checkpoints, of_other_data, run_names, unfinished
 from common.data import DATASETS
 from common.data.corpus import Corpus
 from common.data.load import require_files
 from common.errors import InputError
+from common.evaluation.network import build_network
 from common.release import published
 from common.release.checkpoint import Checkpoint, read_checkpoint
 from common.release.reading import RECORD as SETTINGS
@@ -32,6 +35,20 @@ def _copies(checkpoints):
     return [f"Note: {a} is a copy of {b}; mean and spread count both." for a, b in copies if a != b]
 
 
+@dataclass(frozen=True)
+class Group:
+    """Checkpoints by name that are evaluated with the same `settings`, and `notes` for whoever reads the numbers."""
+
+    checkpoints: dict[str, Checkpoint]
+    settings: EvaluationSettings
+    notes: list[str]
+
+    @property
+    def paths(self) -> list[Path]:
+        """Where the checkpoints lie."""
+        return [checkpoint.path for checkpoint in self.checkpoints.values()]
+
+
 def prepared(
     dataset: str,
     folder: Path,
@@ -40,8 +57,8 @@ def prepared(
     given: list[Path] | None,
     *,
     all_of_them: bool = True,
-) -> tuple[dict[str, Checkpoint], EvaluationSettings, Corpus, str]:
-    """Checkpoints by name, the settings to evaluate them with, the conversations, and in words where these came from.
+) -> tuple[Group, Corpus, str]:
+    """Checkpoints and the settings to evaluate them with, the conversations, and in words where these came from.
 
     Prints which checkpoints, and what is worth knowing of them. `given`, `folder`: see `find_checkpoints`; only the
     first one unless `all_of_them`. Raises InputError where they do not fit together, or where the order of their
@@ -53,22 +70,82 @@ def prepared(
     name = own_corpus.name if own_corpus else dataset
     paths, origin = find_checkpoints(given, folder, name, arguments.synthetic)
     paths = paths if all_of_them else dict(list(paths.items())[:1])
-    checkpoints = _read(paths)
-    options = given_options(arguments, EvaluationSettings)
+    group, classes = _group(f"Checkpoints {origin}", name, paths, hyperparameters, arguments)
+    corpus, origin = corpus_of(dataset, arguments, group.settings.labels, own_corpus)
+    if not (own_corpus and given):  # later conversations of one's own are other files by intention
+        _note_other_data(group, corpus)
+    if own_corpus or arguments.classes:
+        corpus = corpus.with_classes(classes or corpus.classes)
+    elif classes:
+        check_classes(next(iter(group.checkpoints)), classes, corpus.classes, [*OPTIONS, "labels"])
+    return group, corpus, origin
+
+
+def prepared_against(
+    first: Group, corpus: Corpus, folder: Path, hyperparameters: dict, arguments: argparse.Namespace
+) -> Group:
+    """The checkpoints of --against, which are compared with the `first` ones on the same `corpus`.
+
+    Prints which they are. Their settings are those that they were trained with, whatever those of the first ones are;
+    options of the command line count for both. Raises InputError where they do not fit together or to the corpus, tell
+    other classes apart, or are among the first ones.
+    """
+    with _about_against():
+        paths, origin = find_checkpoints(arguments.against, folder, corpus.name, arguments.synthetic)
+        here = {path.resolve() for path in first.paths}
+        if both := [path for path in paths.values() if path.resolve() in here]:
+            raise InputError(f"{both[0]}: is one of the checkpoints that it is compared with; give others", OPTIONS)
+        what = f"To be compared with {run_names(first.paths, [*paths.values()])[1]}"
+        group, classes = _group(f"{what}, {origin}", corpus.name, paths, hyperparameters, arguments)
+        name, checkpoint = next(iter(group.checkpoints.items()))
+        if group.settings.labels != first.settings.labels:
+            found = f"trained on labels {group.settings.labels}, the others on {first.settings.labels}"
+            raise InputError(f"{name}: {found}; compare such as predict the same", [*OPTIONS, "labels"])
+        if classes:
+            check_classes(name, classes, corpus.classes, [*OPTIONS])
+        checkpoint.fill(build_network(group.settings, corpus))  # rather than after the first ones were evaluated
+    if corpus.name in DATASETS:
+        _note_other_data(group, corpus)
+    for name, same in _same(group, first).items():
+        _add_note(group, f"Note: {name} is a copy of {same}, of the run that it is compared with.")
+    return group
+
+
+@contextmanager
+def _about_against():
+    """Has an InputError say that it is about --against."""
+    try:
+        yield
+    except InputError as error:
+        change = ["against" if name in OPTIONS else name for name in error.change]
+        raise InputError(f"--against: {error}", change) from None
+
+
+def _same(group, first):
+    """Names of checkpoints of `group` to those of the `first` one with the same bytes."""
+    names = {checkpoint.sha256: name for name, checkpoint in first.checkpoints.items()}
+    return {name: names[c.sha256] for name, c in group.checkpoints.items() if c.sha256 in names}
+
+
+def _group(what, name, paths, hyperparameters, arguments):
+    """The Group of the checkpoints at `paths` for the data of this `name`, and their classes where they are known."""
+    checkpoints, options = _read(paths), given_options(arguments, EvaluationSettings)
     settings, classes, notes = trained_settings(
         name, checkpoints, hyperparameters, options, arguments.synthetic, arguments.classes
     )
     notes = [*unfinished(paths), *_copies(checkpoints), *notes]
-    say("\n".join([f"Checkpoints {origin}: {', '.join(checkpoints)}", *notes]))
-    corpus, origin = corpus_of(dataset, arguments, settings.labels, own_corpus)
-    if not (own_corpus and given):  # later conversations of one's own are other files by intention
-        for note in of_other_data(paths, corpus):
-            say(note)
-    if own_corpus or arguments.classes:
-        corpus = corpus.with_classes(classes or corpus.classes)
-    elif classes:
-        check_classes(next(iter(checkpoints)), classes, corpus.classes, [*OPTIONS, "labels"])
-    return checkpoints, settings, corpus, origin
+    say("\n".join([f"{what}: {', '.join(checkpoints)}", *notes]))
+    return Group(checkpoints, settings, notes), classes
+
+
+def _note_other_data(group, corpus):
+    for note in of_other_data(group.paths, corpus):
+        _add_note(group, note)
+
+
+def _add_note(group, note):
+    say(note)
+    group.notes.append(note)
 
 
 def _read(paths):

@@ -7,13 +7,15 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 import torch
+from torch import Tensor
 
 from common.batching.batches import Batches
 from common.batching.side_by_side import side_by_side, workers_for
-from common.commands.checkpoints import prepared
+from common.commands.checkpoints import prepared, prepared_against
 from common.commands.conversations import check_own_corpus
 from common.commands.options import short_path
 from common.commands.parser import say
+from common.commands.runs import run_names
 from common.data import DATASETS
 from common.environment import allow_tf32, choose_device, device_name, keep_memory
 from common.errors import InputError
@@ -41,46 +43,43 @@ def evaluate_checkpoints(dataset: str, folder: Path, hyperparameters: dict, argu
     device, target, split = choose_device(arguments.device), arguments.predictions, arguments.split
     if target:
         _check_target(target, arguments.overwrite)
+    if arguments.against and not arguments.report:
+        raise InputError("--against: goes with --report, the page that compares; give both", ["against", "report"])
     page = _page(arguments)
     tell = say if target or page else partial(print, flush=True)  # files are written though nobody reads on
-    checkpoints, settings, corpus, origin = prepared(dataset, folder, hyperparameters, arguments, arguments.checkpoints)
-    if corpus.name not in DATASETS:
-        check_own_corpus(corpus, split, settings)
+    groups, corpus, origin = _groups(dataset, folder, hyperparameters, arguments)
     tell(f"{corpus.describe()}\nfrom {origin}; on {device_name(device)}\n")
 
-    allow_tf32(settings.precision)
     keep_memory()  # not before: reading the feature files takes more memory than anything after it
-    batches = Batches(corpus, split, settings.batch_size, device)
-    report = page and page(corpus, split, settings, device, arguments.calibrated)
-    results = _results(checkpoints, settings, corpus, batches, arguments.calibrated, report)
-    label, classes = batches.label, corpus.classes
-    named, log_probs, labelled = {}, [], bool((label >= 0).any())
-    with atomic(target) if target else nullcontext() as file:
-        for name, (log_prob, fitted) in zip(checkpoints, results, strict=True):
-            named[name] = scores(label, log_prob.argmax(1), classes)
-            tell(checkpoint_table(name, named[name], classes) if labelled else f"{name}: no label is known.")
-            if fitted:
-                warm = torch.from_numpy(with_temperature(log_prob.numpy(), fitted[0]))
-                tell(f"{confidence_line(label, log_prob, warm)} Temperature {fitted[0]:.3f}, of the {fitted[1]}.")
-                log_prob = warm
-            tell("")
-            log_probs.append(log_prob)
-            if file:
-                rows = prediction_rows(corpus, split, log_prob, checkpoint=name)
-                rows.to_csv(file, index=False, header=len(named) == 1)
+    evaluated: list[_Evaluation] = []
+    for name, group in groups.items():
+        report = page and page(corpus, split, group.settings, device, arguments.calibrated, name)
+        evaluation = _Evaluation(name, group, corpus, split, device, report, tell)
+        evaluation.run(arguments.calibrated, None if evaluated else target)
+        evaluated.append(evaluation)
     paper, reason = paper_scores(corpus, split)
-    ensemble = ensemble_scores(log_probs, label, classes) if len(log_probs) > 1 and labelled else None
-    if labelled:
-        tell(f"{split.capitalize()} split, in percent\n{summary_table(named, classes, paper)}")
-    else:
-        tell(f"{split.capitalize()} split, predictions\n{_unlabelled(corpus, split, named, log_probs)}")
-    for line in _remarks(ensemble, len(log_probs), label_notes(label, classes), reason):
+    for evaluation in evaluated:
+        evaluation.sum_up(paper)
+    remarks = [f"Note: {note}" for note in label_notes(evaluated[0].label, corpus.classes)]
+    for line in remarks + ([f"No comparison with the paper: {reason}."] if reason else []):
         tell(line)
     if target:
         tell(f"Predictions are in {short_path(target)}.")
-    if report:
-        report.write(log_probs, paper, reason)
-        tell(f"The report is {short_path(report.path)}.")
+    if page:
+        _write_report(evaluated, paper, reason, tell)
+
+
+def _groups(dataset, folder, hyperparameters, arguments):
+    """The checkpoints, by name of their run, "" for one alone; the conversations, and where these came from."""
+    first, corpus, origin = prepared(dataset, folder, hyperparameters, arguments, arguments.checkpoints)
+    groups = {"": first}
+    if arguments.against:
+        second = prepared_against(first, corpus, folder, hyperparameters, arguments)
+        groups = dict(zip(run_names(first.paths, second.paths), (first, second), strict=True))
+    if corpus.name not in DATASETS:
+        for group in groups.values():
+            check_own_corpus(corpus, arguments.split, group.settings)
+    return groups, corpus, origin
 
 
 def _page(arguments):
@@ -90,6 +89,83 @@ def _page(arguments):
     from common.commands.report import Report, report_path  # brings templates, which take their time
 
     return partial(Report, report_path(arguments.report, arguments.overwrite))
+
+
+class _Evaluation:
+    """Checkpoints of a `group` on a split; `name`: of their run, where there is another one; `report`: theirs, if any.
+
+    `label`: (U,) of the split; `log_probs`: (U, C) of each, as they are shown.
+    """
+
+    def __init__(self, name, group, corpus, split, device, report, tell):
+        self.name, self.group, self._corpus, self._split, self.report = name, group, corpus, split, report
+        self._device, self._tell = device, tell
+        self.label = torch.from_numpy(corpus.label[corpus.rows(split)])
+        self._labelled = bool((self.label >= 0).any())
+        self._named, self.log_probs = dict[str, dict](), list[Tensor]()
+
+    def run(self, calibrated, target):
+        """Evaluate them, print the scores of each, and write predictions to the file `target`, if there is one."""
+        corpus, tell, label, classes = self._corpus, self._tell, self.label, self._corpus.classes
+        settings, checkpoints = self.group.settings, self.group.checkpoints
+        allow_tf32(settings.precision)
+        batches = Batches(corpus, self._split, settings.batch_size, self._device)
+        results = _results(checkpoints, settings, corpus, batches, calibrated, self.report)
+        if self.name:
+            tell(f"Checkpoints of {self.name}\n")
+        with atomic(target) if target else nullcontext() as file:
+            for name, (log_prob, fitted) in zip(checkpoints, results, strict=True):
+                tested = self._named[name] = scores(label, log_prob.argmax(1), classes)
+                tell(checkpoint_table(name, tested, classes) if self._labelled else f"{name}: no label is known.")
+                if fitted:
+                    warm = torch.from_numpy(with_temperature(log_prob.numpy(), fitted[0]))
+                    tell(f"{confidence_line(label, log_prob, warm)} Temperature {fitted[0]:.3f}, of the {fitted[1]}.")
+                    log_prob = warm
+                tell("")
+                self.log_probs.append(log_prob)
+                if file:
+                    rows = prediction_rows(corpus, self._split, log_prob, checkpoint=name)
+                    rows.to_csv(file, index=False, header=len(self._named) == 1)
+
+    def sum_up(self, paper):
+        """Print the checkpoints side by side, beside the `paper`'s scores, and those of the ensemble."""
+        split, of = self._split.capitalize(), f" of {self.name}" if self.name else ""
+        if not self._labelled:
+            self._tell(f"{split} split, predictions{of}\n{self._unlabelled()}")
+            return
+        self._tell(f"{split} split{of}, in percent\n{summary_table(self._named, self._corpus.classes, paper)}")
+        if (count := len(self.log_probs)) > 1:
+            self._tell(ensemble_line(ensemble_scores(self.log_probs, self.label, self._corpus.classes), count))
+        if self.name:
+            self._tell("")
+
+    def _unlabelled(self):
+        """The table of predictions where there are no scores."""
+        import pandas as pd
+
+        named = zip(self._named, self.log_probs, strict=True)
+        rows = (prediction_rows(self._corpus, self._split, log_prob, checkpoint=name) for name, log_prob in named)
+        return prediction_table(pd.concat(rows))
+
+
+def _write_report(evaluated, paper, reason, tell):
+    """Write the page on one evaluation, or on two, and say what it says of their difference."""
+    first, *others = evaluated
+    of = {evaluation: f"{evaluation.name}: " if others else "" for evaluation in evaluated}
+    notes = [
+        f"{of[evaluation]}{note.removeprefix('Note: ')}"
+        for evaluation in evaluated
+        for note in evaluation.group.notes
+        if note.startswith("Note: ")
+    ]
+    against = (others[0].report, others[0].log_probs) if others else None
+    data = first.report.write(first.log_probs, paper, reason, notes, against)
+    if others:
+        from common.reporting.comparison import comparison_lines
+
+        lines = comparison_lines(data["comparison"], [run["summary"] for run in data["runs"]])
+        tell("\n".join(["", *lines, ""] if lines else []))
+    tell(f"The report is {short_path(first.report.path)}.")
 
 
 def _results(checkpoints, settings, corpus, batches, calibrated, report):
@@ -121,21 +197,6 @@ def _results(checkpoints, settings, corpus, batches, calibrated, report):
         if part:
             report.append(part)
         yield log_prob, fitted
-
-
-def _unlabelled(corpus, split, names, log_probs):
-    """The table of predictions where there are no scores."""
-    import pandas as pd
-
-    rows = (prediction_rows(corpus, split, x, checkpoint=name) for name, x in zip(names, log_probs, strict=True))
-    return prediction_table(pd.concat(rows))
-
-
-def _remarks(ensemble, count, notes, reason):
-    """What is said below the scores, lines."""
-    lines = [ensemble_line(ensemble, count)] if ensemble else []
-    lines += [f"Note: {note}" for note in notes]
-    return lines + ([f"No comparison with the paper: {reason}."] if reason else [])
 
 
 def _check_target(path, overwrite):

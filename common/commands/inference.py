@@ -43,6 +43,16 @@ def _add_arguments(parser: argparse.ArgumentParser, dataset: str, hyperparameter
         "--report",
         type=Path,
         metavar="DIR",
-        help="write a page about all this, DIR/report.html, to be opened in a browser",
+        help="write a page about all this, DIR/report.html, to be opened in a browser, and its numbers, "
+        "DIR/report.json",
+    )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="with --report: compare with another run, its folder or some of its checkpoints, on the same data, each "
+        "with the settings that it was trained with (options given here count for both); --predictions and the first "
+        "table stay those of --checkpoints",
     )
     add_options(parser, EvaluationSettings, hyperparameters)

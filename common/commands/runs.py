@@ -1,5 +1,6 @@
 """Where checkpoints are found: as files, beside a script, in runs; and what there is to say of these runs."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from common.commands.options import short_path
@@ -99,13 +100,28 @@ def unfinished(paths: dict[str, Path]) -> list[str]:
     return notes
 
 
-def of_other_data(paths: dict[str, Path], corpus: Corpus) -> list[str]:
+def of_other_data(paths: Iterable[Path], corpus: Corpus) -> list[str]:
     """A note for each run that was trained on other files than those of `corpus`."""
     notes = []
-    for run in dict.fromkeys(path.parent for path in paths.values()):
+    for run in dict.fromkeys(path.parent for path in paths):
         content = _about(run)
         data = content.get("data") if not content.get("synthetic") else None  # which is said elsewhere
         sources = data.get("sha256") if isinstance(data, dict) and "synthetic" not in corpus.sources else None
         if isinstance(sources, dict) and sources != corpus.sources:
             notes.append(f"Note: {short_path(run)} was trained on other data files than these.")
     return notes
+
+
+def run_names(first: Sequence[Path], second: Sequence[Path]) -> tuple[str, str]:
+    """Two names, as short as they can be told apart, for the runs that the two groups of checkpoints are of.
+
+    Each is the end of the path of its folder, or of its folders; of one and the same the names of the files are added.
+    """
+    groups = [[*dict.fromkeys(path.resolve().parent.parts[1:] for path in paths)] for paths in (first, second)]
+    for depth in range(1, 1 + max(len(folder) for group in groups for folder in group)):
+        a, b = (" and ".join(dict.fromkeys("/".join(folder[-depth:]) for folder in group)) for group in groups)
+        if a != b:
+            return a, b
+    folder = " and ".join(folder[-1] for folder in groups[0] if folder)
+    a, b = (f"{folder}: {', '.join(path.name for path in paths)}".removeprefix(": ") for paths in (first, second))
+    return a, b

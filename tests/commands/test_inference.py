@@ -1,6 +1,6 @@
 """inference.py, as a user runs it, on small conversations written in the released layout."""
 
-import re
+import json
 import shutil
 import subprocess
 import sys
@@ -174,16 +174,15 @@ def test_the_report_has_the_scores_of_the_run(project, ran, run, refused, tmp_pa
     words = ["inference.py", "--checkpoints", run, "--report", tmp_path / "page"]
     printed = ran(project / "MELD", *words)
     assert f"The report is {tmp_path / 'page' / 'report.html'}." in printed
-    page = (tmp_path / "page" / "report.html").read_text()
-    results = pd.read_csv(run / "results.csv")
+    assert "<!doctype html>" in (tmp_path / "page" / "report.html").read_text()
+    (of_run,) = json.loads((tmp_path / "page" / "report.json").read_text())["runs"]
+    rows, results = {row["name"]: row for row in of_run["summary"]}, pd.read_csv(run / "results.csv")
     for name, column in (("accuracy", "test_accuracy"), ("weighted F1", "test_wf1"), ("F1 joy", "test_f1_joy")):
-        row = re.search(rf'<th scope="row">{name}</th>(.*?)</tr>', page, re.DOTALL)[1]
-        values = results[column]
-        expected = [*values, values.mean(), values.std(ddof=1)]
-        assert [float(number) for number in re.findall(r"\d+\.\d\d", row)] == pytest.approx(expected, abs=0.006)
-    ensemble = re.search(r"not the paper's protocol\): (.*)", printed)[1]
-    for figure in re.findall(r"\d+\.\d\d", ensemble):
-        assert f"<td>{figure}</td>" in page
+        values, row = results[column], rows[name]
+        assert row["values"] == pytest.approx(values.tolist())
+        assert (row["mean"], row["std"]) == pytest.approx((values.mean(), values.std(ddof=1)))
+    ensemble = [f"{row['name']} {row['value']:.2f}" for row in of_run["ensemble"]["scores"][:3]]
+    assert f"(not the paper's protocol): {', '.join(ensemble)}\n" in printed
     assert "holds a report already" in refused(project / "MELD", *words)
     (tmp_path / "file").touch()
     assert "found a file" in refused(project / "MELD", *words[:-1], tmp_path / "file")
