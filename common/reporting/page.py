@@ -61,6 +61,8 @@ def report_page(data: dict[str, Any]) -> str:
         errors=[_errors(data, index) for index in range(len(data["checkpoints"]))],
         checkpoint_names=[[data["checkpoints"][k]["name"] for k in run["checkpoints"]] for run in data["runs"]],
         first=[_first(run) for run in data["runs"]],
+        parts=_parts(data["runs"])[0],
+        most=_parts(data["runs"])[1],
         curves=[curve_panels(run.get("curves") or []) for run in data["runs"]],
         differing=_differing(data["runs"]),
         look=data["highlight"] and _look(data),
@@ -79,8 +81,20 @@ def _first(run):
         "classes": classes,
         "best": max(known, key=lambda row: row["mean"], default=None),
         "worst": min(known, key=lambda row: row["mean"], default=None),
-        "without": sorted(run["without"], key=lambda row: 0 if row["mean"] is None else row["mean"]),
+        "without": {row["name"]: row for row in run["without"]},
     }
+
+
+def _parts(runs):
+    """(kind, name) of what is taken away from the networks of some of the runs, the greatest loss of a kind first; and
+    of each kind the largest change, for the scale of its bars.
+    """
+    loss: dict[tuple[str, str], float] = {}
+    for row in (row for run in runs for row in run["without"]):
+        loss.setdefault((row["kind"], row["name"]), row["mean"] or 0.0)
+    names = sorted(loss, key=lambda part: (part[0] == "route", loss[part]))
+    changes = [(row["kind"], abs(row["mean"] or 0.0)) for run in runs for row in run["without"]]
+    return names, {kind: max(0.01, *(change for other, change in changes if other == kind)) for kind, _ in loss}
 
 
 def _look(data):

@@ -87,9 +87,19 @@ def test_first_screen(data, open_page):
             f"{signed(row['mean'])} ± {number(row['std'])}",
             f"{100 * row['changed']:.1f} %",
         ]
-        for row in sorted(run["without"], key=lambda row: row["mean"])
+        for row in sorted(run["without"], key=lambda row: (row["kind"] == "route", row["mean"]))
     ]
     assert without[1:] == expected
+    for kind in ("modality", "route"):  # the greatest change fills half of the bar
+        changes = [abs(row["mean"]) for row in run["without"] if row["kind"] == kind]
+        names = [row["name"].replace("_", " ") for row in run["without"] if row["kind"] == kind]
+        widths = page.evaluate(
+            """names => [...document.querySelectorAll(".plain tr")]
+                .filter(row => names.includes(row.cells[0].innerText))
+                .map(row => +row.querySelector(".fill").getAttribute("width"))""",
+            names,
+        )
+        np.testing.assert_allclose(widths, 50 * np.sort(changes)[::-1] / max(changes), atol=0.051)
 
 
 def test_first_screen_needs_no_scrolling(open_page):
