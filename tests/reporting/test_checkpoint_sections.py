@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from tests.browser import tables
+from tests.browser import tables, wait_for
 from tests.reporting.test_sections import between, labels, number, predictions
 
 LINKS = """id => [...document.getElementById(id).closest("section").querySelectorAll("td, th")]
@@ -195,3 +195,57 @@ def test_weights(chosen):
     low, high = (number(f(row["std"] for row in flat), 4) for f in (min, max))
     assert f"{', '.join(names[:-1])} and {names[-1]} vary by {low} to {high}" in found
     assert own.startswith("The self event route always looks at the turn itself alone")
+
+
+def fitting(data, checkpoint, asked):
+    """Per dialogue the turns, from 1, that an address asks for, worked out from the data."""
+    found, outputs = [], iter(data["checkpoints"][checkpoint]["turns"])
+    everywhere = predictions(data)
+    at = 0
+    for dialogue in data["dialogues"]:
+        turns = []
+        for number_of, turn in enumerate(dialogue["turns"], 1):
+            output, said, label = next(outputs), everywhere[:, at], turn["label"]
+            at += 1
+            row = [
+                f"{g['title']}: {g['rows'][k]}" for g, k in zip(data["groups"], turn["groups"], strict=True) if k >= 0
+            ]
+            bins = [f"{when}-{k + 1}" for when, k in zip(("before", "after"), output["bins"], strict=True) if k >= 0]
+            outcomes = {"wrong": label not in (-1, output["prediction"]), "disagree": len(set(said)) > 1}
+            outcomes["all-wrong"] = label >= 0 and label not in said
+            fits = {
+                "label": lambda value, label=label: label >= 0 and data["classes"][label] == value,
+                "predicted": lambda value, output=output: data["classes"][output["prediction"]] == value,
+                "group": lambda value, row=row: value in row,
+                "bin": lambda value, bins=bins: value in bins,
+                "outcome": lambda value, outcomes=outcomes: outcomes[value],
+            }
+            if all(fits[name](value) for name, value in asked.items() if name != "checkpoint"):
+                turns.append(number_of)
+        found.append(turns)
+    return found
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "#confusion >> xpath=.. >> tbody tr:nth-child(3) td a >> nth=1",
+        "#classes >> xpath=.. >> tbody a >> nth=4",
+        "#groups >> xpath=.. >> table >> nth=1 >> tbody a >> nth=2",
+        "#errors >> xpath=.. >> p a >> nth=0",
+        "#errors >> xpath=.. >> p a >> nth=1",
+        "#scores >> xpath=.. >> td a, th a >> nth=0",
+        ".reliability a >> nth=4",
+    ],
+)
+def test_a_link_leads_to_its_turns(data, open_page, link):
+    page = open_page()
+    page.locator(f"{link} >> visible=true" if "scores" not in link else link).first.click()
+    asked = {name: values[0] for name, values in parse_qs(page.url.partition("#")[2]).items()}
+    expected = fitting(data, 0, {k: v for k, v in asked.items() if k not in ("dialogue", "turn")})
+    count = sum(map(bool, expected))
+    assert 0 < count < len(expected)
+    wait_for(page, "text => document.getElementById('found').textContent.startsWith(text)", f"{count} of ")
+    first = next(k for k, turns in enumerate(expected) if turns)
+    assert data["dialogues"][first]["id"] in page.locator("#heading").inner_text()
+    assert page.locator(".turn.selected").get_attribute("data-turn") == str(expected[first][0] - 1)
