@@ -61,6 +61,7 @@ def report_page(data: dict[str, Any]) -> str:
         errors=[_errors(data, index) for index in range(len(data["checkpoints"]))],
         checkpoint_names=[[data["checkpoints"][k]["name"] for k in run["checkpoints"]] for run in data["runs"]],
         first=[_first(run) for run in data["runs"]],
+        predicted=_predicted(data),
         parts=_parts(data["runs"])[0],
         most=_parts(data["runs"])[1],
         curves=[curve_panels(run.get("curves") or []) for run in data["runs"]],
@@ -85,13 +86,20 @@ def _first(run):
     }
 
 
+def _predicted(data):
+    """The share of utterances that each class is predicted for, mean over all checkpoints."""
+    predictions = [turn["prediction"] for part in data["checkpoints"] for turn in part["turns"]]
+    return [predictions.count(k) / len(predictions) for k in range(len(data["classes"]))]
+
+
 def _parts(runs):
-    """(kind, name) of what is taken away from the networks of some of the runs, the greatest loss of a kind first; and
-    of each kind the largest change, for the scale of its bars.
+    """(kind, name) of what is taken away from the networks of some of the runs, the greatest loss of a kind first, or
+    what changes most predictions where there are no labels; and of each kind the largest change of a score, for the
+    scale of its bars.
     """
     loss: dict[tuple[str, str], float] = {}
     for row in (row for run in runs for row in run["without"]):
-        loss.setdefault((row["kind"], row["name"]), row["mean"] or 0.0)
+        loss.setdefault((row["kind"], row["name"]), -row["changed"] if row["mean"] is None else row["mean"])
     names = sorted(loss, key=lambda part: (part[0] == "route", loss[part]))
     changes = [(row["kind"], abs(row["mean"] or 0.0)) for run in runs for row in run["without"]]
     return names, {kind: max(0.01, *(change for other, change in changes if other == kind)) for kind, _ in loss}

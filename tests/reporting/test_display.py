@@ -164,6 +164,29 @@ def test_forced_colours_keep_the_bars(open_page):
     assert differing == [True, True]
 
 
+def test_without_scripts_the_numbers_are_there(chromium, brief):
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(brief)
+    assert page.locator(".first .headline .big").first.is_visible()
+    assert page.locator("[data-checkpoint]:visible table").count() > 20  # of all checkpoints
+    assert not page.locator("#theme").is_visible()
+    context.close()
+
+
+def test_a_long_conversation_on_the_first_screen(chromium, tmp_path):
+    """400 turns have no room for outlines, and one for each turn."""
+    file = tmp_path / "report.html"
+    file.write_text(report_page(made_up(some_corpus([400]), checkpoints=1)), encoding="utf-8")
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(file.as_uri())
+    cells = page.locator(".first .strip .cell")
+    assert cells.count() == 800
+    assert cells.first.evaluate("cell => getComputedStyle(cell).stroke") == "none"
+    assert cells.first.bounding_box()["width"] > 2
+    page.close()
+
+
 def test_landmarks_and_names(open_page):
     page = open_page()
     lacking = page.evaluate(

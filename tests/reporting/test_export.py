@@ -47,7 +47,8 @@ def page(data, chromium, tmp_path_factory):
 def save(page, name, kind):
     """(name of the file, its bytes) that the menu of the table or diagram `name` gives."""
     node = page.locator(f'[data-name="{name}"]')
-    menu = node.locator("xpath=ancestor-or-self::*[self::figure or contains(@class, 'scroll')][1]")
+    around = "self::figure or contains(@class, 'scroll') or contains(@class, 'stripes')"
+    menu = node.locator(f"xpath=ancestor-or-self::*[{around}][1]")
     button = menu.locator(f"xpath=(descendant::button | following-sibling::details[1]/button)[text()='{kind}']")
     with page.expect_download() as download:
         button.click()
@@ -216,6 +217,20 @@ def test_svg_stands_alone(page, name):
     assert page.evaluate("document.documentElement.dataset.theme") is None
 
 
+def test_the_strip_of_a_conversation_can_be_saved(page, data):
+    _, content = save(page, "conversation", "SVG")
+    cells = [node.get("fill") for node in ElementTree.fromstring(content).iter(f"{SVG}rect")][1:]
+    at = data["highlight"]
+    labels = [turn["label"] for turn in data["dialogues"][at["dialogue"]]["turns"]]
+    colors = ["rgb({}, {}, {})".format(*bytes.fromhex(data["colors"][label][1:])) for label in labels]
+    assert [cell for cell in cells if cell in colors]
+    assert cells[0] == colors[0]
+    file, content = save(page, "conversation", "PNG")
+    assert file == "conversation.png"
+    size = page.locator(".first .strip").bounding_box()
+    assert Image.open(io.BytesIO(content)).size == (round(3 * size["width"]), round(3 * size["height"]))
+
+
 def test_png_shows_the_diagram(page):
     file, content = save(page, "reliability-before-ECERC_MODEL.pkl", "PNG")
     assert file == "reliability-before-ECERC_MODEL.pkl.png"
@@ -231,7 +246,7 @@ def test_each_table_and_diagram_has_its_menu(page):
     missing = page.evaluate(
         """() => [...document.querySelectorAll("section:not(.explorer) [data-name]")].filter(node =>
             !node.closest("figure")?.querySelector(".save") &&
-            !node.closest(".scroll")?.nextElementSibling?.matches(".save")).map(node => node.dataset.name)"""
+            !node.closest(".scroll, .stripes")?.nextElementSibling?.matches(".save")).map(node => node.dataset.name)"""
     )
     assert missing == []
     assert page.locator("section [data-name]").count() > 20

@@ -156,9 +156,27 @@ def test_what_is_missing_is_left_out_or_dashed():
 def test_nothing_is_labelled():
     corpus = some_corpus([5, 2])
     corpus.label[:] = -1
-    page = report_page(made_up(corpus, checkpoints=2))
-    assert page.count("Not known: no utterance here has a label.") == 7  # first screen, scores and five sections
-    assert "nan" not in page.lower().replace("inan", "")
+    data = made_up(corpus, checkpoints=2)
+    page = report_page(data)
+    assert page.count("Not known: no utterance here has a label.") == 6  # scores, and five sections
+    assert page.count("Not known: it takes labels here, and a validation split") == 2
+    cells = Reader(page).all("td")
+    assert not [cell for cell in cells if "nan" in cell.lower()]
+    predictions = [turn["prediction"] for part in data["checkpoints"] for turn in part["turns"]]
+    shares = [f"{100 * predictions.count(k) / 14:.1f} %" for k in range(7)]
+    shown = [cell for cell in cells if re.fullmatch(r"[\d.]+ %", cell)]
+    assert shown[:7] == shares
+    changed = [(row["kind"] == "route", -row["changed"]) for row in data["runs"][0]["without"]]
+    assert shown[7:] == [f"{-100 * share:.1f} %" for _, share in sorted(changed)]
+
+
+def test_of_classes_that_are_alike_the_first_is_named():
+    data = made_up(some_corpus([6, 9]), checkpoints=1)
+    for row, mean in zip(data["runs"][0]["summary"][3:], (50.0, 70, 70, 20, 20, None, 30), strict=True):
+        row["mean"] = mean
+    first = page_module._first(data["runs"][0])
+    assert (first["best"]["name"], first["worst"]["name"]) == ("surprise", "sadness")
+    assert report_page(data)
 
 
 def test_what_is_flat_is_a_finding():

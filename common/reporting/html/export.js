@@ -152,7 +152,7 @@ function addMenu(node, what, kinds) {
   menu.append(make("summary", {}, "Save", make("span", { class: "hidden" }, ` this ${what}`)), ...buttons);
   const figure = node.closest("figure");
   if (figure) figure.append(menu);
-  else (node.closest(".scroll") ?? node).after(menu);
+  else (node.closest(".scroll, .stripes") ?? node).after(menu);
 }
 
 for (const table of document.querySelectorAll("section:not(.explorer) table[data-name]")) {
