@@ -22,6 +22,8 @@ def data():
     turn = data["checkpoints"][0]["turns"][8 + 3 + 5]
     shift = 2 - turn["prediction"]
     turn["probability"] = near[shift:] + near[:shift]
+    for turn in data["checkpoints"][0]["turns"][26], data["checkpoints"][0]["turns"][33]:  # of one dialogue, alike
+        turn["probability"] = [0.9982 if k == turn["prediction"] else 0.0003 for k in range(7)]
     return data
 
 

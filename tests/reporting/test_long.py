@@ -206,8 +206,10 @@ def test_phone_and_forced_colors_show_the_same(open_long):
     colors = [imread(io.BytesIO(png))[5, 5, :3].tolist() for png in swatches]
     assert colors[0] == colors[1]
     assert max(colors[0]) - min(colors[0]) > 0.2  # it is a color
-    phone = open_long("#dialogue=100&turn=6", viewport={"width": 390, "height": 800}).evaluate(VISIBLE)
-    assert set(" ".join(wide).split()) <= set(" ".join(phone).split())
+    phone = open_long("#dialogue=100&turn=6", viewport={"width": 390, "height": 800})
+    assert set(" ".join(wide).split()) <= set(" ".join(phone.evaluate(VISIBLE)).split())
+    lanes = phone.locator(".turn .most").all_inner_texts()  # routes are named where there are no columns
+    assert {lane[:11] for lane in lanes} == {"cross emoti", "cross event"}
 
 
 def test_thirty_speakers_can_be_chosen(open_long):

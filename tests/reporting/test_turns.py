@@ -215,7 +215,9 @@ def test_strips(data, open_page, d):
 
 def test_case_figure(data, open_page):
     """Its words are those of the turns, its numbers those of the data, and it can be taken out."""
-    d, t = 2, 10
+    d, t = 4, 16
+    shown = {k for row in data["checkpoints"][0]["attention"][d].values() for k, _ in row[t]["top"]}
+    assert not set(range(t - 8, t)) <= shown  # some are in it for being recent only
     page = open_page(f"#dialogue={data['dialogues'][d]['id']}&turn={t + 1}")
     keep = "(svg, name) => { window.taken = [new XMLSerializer().serializeToString(svg), name] }"
     page.evaluate(f"() => {{ saveSvg = {keep} }}")
@@ -228,8 +230,8 @@ def test_case_figure(data, open_page):
     turns = data["dialogues"][d]["turns"]
     said = f"label {data['classes'][turns[t]['label']]}, predicted {data['classes'][prediction]} "
     assert said + f"{number(100 * np.round(output['probability'][prediction], 3), 1)} %" in words
-    for turn in turns[3 : t + 1]:
-        assert turn["sentence"] in words  # wrapped, so that no word is cut
+    for k in shown | set(range(t - 8, t + 1)):
+        assert turns[k]["sentence"] in words  # wrapped, so that no word is cut
     for route in ("self_emotion", "cross_emotion", "cross_event"):
         attention = data["checkpoints"][0]["attention"][d][route][t]
         for _, weight in attention["top"]:

@@ -101,8 +101,8 @@ function strip(labels, predictions, colors) {
     if (kind === "wrong") return boxes("wrong-mark", list);
     return kind < 0 ? boxes("unknown", list) : boxes("emotion", list, { fill: colors[kind] });
   });
-  const box = { viewBox: `0 0 ${CELL * labels.length} 13`, preserveAspectRatio: "none", "shape-rendering": "crispEdges" };
-  return make("svg", { class: "strip", "aria-hidden": "true", ...box }, ...paths);
+  const box = { viewBox: `0 0 ${CELL * labels.length} 13`, preserveAspectRatio: "none" };
+  return make("svg", { class: "strip", "aria-hidden": "true", "shape-rendering": "crispEdges", ...box }, ...paths);
 }
 
 /** The name of a class beside a swatch of its color. */

@@ -29,9 +29,9 @@ function showCheckpoint() {
   }
   document.querySelector(".columns .lanes").replaceChildren(...lanesOf().map((name) => make("span", {}, spaced(name))));
   const always = data.checkpoints[view.checkpoint].own_only.map(spaced).join(", ");
-  $("hint").textContent = "Select a turn, with the mouse or ↑ ↓ and Enter; Escape closes it, n and p lead to the next " +
-    "and the previous error. A line marks the earlier turns that a " +
-    "route can see; a bar and a number, how many times more than evenly it attended to the turn." +
+  $("hint").textContent = "Select a turn, with the mouse or ↑ ↓ and Enter; Escape closes it, n and p lead to the " +
+    "next and the previous error. A line marks the earlier turns that a route can see; a bar and a number, how many " +
+    "times more than evenly it attended to the turn." +
     (always ? ` No lane for ${always}: it always looks at the turn itself.` : "") +
     " Turns count from 1 here, from 0 as position in predictions.csv.";
 }
