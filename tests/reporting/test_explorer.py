@@ -8,7 +8,7 @@ from tests.browser import wait_for
 from tests.reporting.made_up import HOSTILE, result
 
 SHOWN = """() => [document.querySelector("#heading bdi").innerText,
-    document.querySelector(".selected .who")?.innerText.split(" ")[0] ?? null]"""
+    document.querySelector(".selected .who")?.textContent.split(" ")[0] ?? null]"""
 
 
 def is_shown(page, dialogue, turn=None):
