@@ -157,7 +157,7 @@ def test_odd_names_fit(open_long, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     wide = page.evaluate(
         """() => [...document.querySelectorAll("#list a *, #heading, #legend, .selected > *, .selected .part > *,"
-                + ".selected .verdict, .selected .attended")]
+                + ".selected .verdict")]
             .filter(e => e.checkVisibility() && !e.closest(".scroll"))
             .filter(e => { const box = e.closest(".picker, .conversation").getBoundingClientRect();
                 return e.getBoundingClientRect().right > box.right + 1 })

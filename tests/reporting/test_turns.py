@@ -2,6 +2,7 @@
 
 import math
 import re
+from pathlib import Path
 from urllib.parse import urlencode
 
 import numpy as np
@@ -174,7 +175,7 @@ def test_heads_are_read_when_they_are_asked_for(data, open_page):
     page = open_page(f"#dialogue={data['dialogues'][4]['id']}&turn=20")
     assert page.evaluate("heads") is None
     page.click(".selected [data-do=heads]")
-    rows = page.locator(".selected .scroll tbody tr")
+    rows = page.locator(".selected .part-heads tbody tr")
     rows = rows.evaluate_all("rows => rows.map(row => [...row.cells].map(cell => cell.innerText))")
     part, routes = data["checkpoints"][0], ["self_emotion", "cross_emotion", "cross_event"]
     expected = []
@@ -219,12 +220,12 @@ def test_case_figure(data, open_page):
     shown = {k for row in data["checkpoints"][0]["attention"][d].values() for k, _ in row[t]["top"]}
     assert not set(range(t - 8, t)) <= shown  # some are in it for being recent only
     page = open_page(f"#dialogue={data['dialogues'][d]['id']}&turn={t + 1}")
-    keep = "(svg, name) => { window.taken = [new XMLSerializer().serializeToString(svg), name] }"
-    page.evaluate(f"() => {{ saveSvg = {keep} }}")
     page.click(".selected [data-do=case]")
-    page.click("text=Save as SVG")
-    svg, name = page.evaluate("window.taken")
-    assert name == f"case_{data['dialogues'][d]['id']}_turn_{t + 1}"
+    page.click(".selected .case summary")
+    with page.expect_download() as download:
+        page.click(".selected .case button >> text=SVG")
+    assert download.value.suggested_filename == f"case_{data['dialogues'][d]['id']}_turn_{t + 1}.svg"
+    svg = Path(download.value.path()).read_text(encoding="utf-8")
     words = " ".join(re.findall(r"<text[^>]*>([^<]*)", svg))
     output, prediction = result(data, 0, d, t)
     turns = data["dialogues"][d]["turns"]
@@ -265,9 +266,13 @@ def test_link_to_a_turn(data, open_page, allowed):
 
 def test_tables_of_a_turn_are_taken_out(data, open_page):
     page = open_page(f"#dialogue={data['dialogues'][2]['id']}&turn=3")
-    page.evaluate("() => { window.taken = []; saveTable = (table, name, kind) => window.taken.push([name, kind]) }")
-    page.click(".selected [data-do=csv]")
-    page.click(".selected [data-do=tex]")
-    end = f"_{data['dialogues'][2]['id']}_turn_3"
-    names = [f"{name}{end}" for name in ("lost", "probability", "gates", "checkpoints", "attention")]
-    assert page.evaluate("window.taken") == [[name, kind] for kind in ("csv", "tex") for name in names]
+    page.click(".selected [data-do=heads]")
+    end = f"_{data['dialogues'][2]['id']}_turn_3.csv"
+    menus = page.locator(".selected .save")
+    names = []
+    for k in range(menus.count()):
+        menus.nth(k).locator("summary").click()
+        with page.expect_download() as download:
+            menus.nth(k).locator("text=CSV").click()
+        names.append(download.value.suggested_filename)
+    assert names == [f"{name}{end}" for name in ("lost", "probability", "gates", "checkpoints", "attention", "heads")]

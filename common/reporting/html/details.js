@@ -3,10 +3,14 @@
 
 function details(d, t) {
   return [lossTable(d, t), probabilityTable(d, t), gateTable(d, t), checkpointTable(d, t),
-    ...attentionPart(d, t), actions(d, t)].map((part, k) => {
-    if (part.tagName !== "TABLE") return part;
-    return make("div", { class: `part part-${k}` }, part);
-  });
+    attentionTable(d, t)].map((made, k) => withMenu(make("div", { class: `part part-${k}` }, made), made)).concat(
+    actions(d, t));
+}
+
+/** `box` with the menu that saves the table in it. */
+function withMenu(box, made) {
+  addMenu(made, "table", [["CSV", (...to) => saveTable(...to, "csv")], ["LaTeX", (...to) => saveTable(...to, "tex")]]);
+  return box;
 }
 
 /** Routes first, then modalities: [name, position, of which kind]. */
@@ -77,14 +81,11 @@ function checkpointTable(d, t) {
 
 // ---- attention
 
-function attentionPart(d, t) {
+function attentionTable(d, t) {
   const rows = lanesOf().map((route) => row(spaced(route), ...attentionCells(route, d, t)));
   const caption = "Attended to, as multiples of what even attention would give (1×)";
   const head = ["route", "turns", "others, together", "spread over the equivalent of"];
-  const attention = table(caption, head, rows, fileName("attention", d, t));
-  attention.className = "attended";
-  const button = make("button", { type: "button", "data-do": "heads" }, "Show each head");
-  return [make("div", { class: "attention" }, attention, button)];
+  return table(caption, head, rows, fileName("attention", d, t));
 }
 
 function attentionCells(route, d, t) {
@@ -120,7 +121,8 @@ function headTable(d, t) {
   const head = ["route", ...Array.from({ length: most }, (_, k) => `head ${k + 1}`)];
   const caption = "Each head: the turn it attended to most, and over how many turns it spread";
   const made = table(caption, head, rows, fileName("heads", d, t));
-  return make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Heads of turn ${t + 1}` }, made);
+  const scroll = { class: "scroll", tabindex: 0, role: "region", "aria-label": `Heads of turn ${t + 1}` };
+  return withMenu(make("div", { class: "part part-heads" }, make("div", scroll, made)), made);
 }
 
 // ---- taken out
@@ -130,9 +132,8 @@ const fileName = (what, d, t) => `${what}_${dialogues[d].id.replace(/[^\p{L}\p{N
 
 function actions(d, t) {
   const button = (what, words) => make("button", { type: "button", "data-do": what }, words);
-  return make("div", { class: "actions" }, button("link", "Copy link"), button("case", "Case figure"),
-    button("csv", "Tables as CSV"), button("tex", "Tables as LaTeX"), make("span", { class: "done", role: "status" }),
-    make("div", { class: "case" }));
+  return make("div", { class: "actions" }, button("heads", "Show each head"), button("case", "Case figure"),
+    button("link", "Copy link"), make("span", { class: "done", role: "status" }), make("div", { class: "case" }));
 }
 
 const ACTIONS = {
@@ -155,20 +156,15 @@ const ACTIONS = {
       return;
     }
     const svg = caseFigure(d, t);
-    const name = fileName("case", d, t);
-    const take = (words, save) => {
-      const button = make("button", { type: "button" }, words);
-      button.addEventListener("click", () => save(svg, name));
-      return button;
-    };
-    const box = { class: "scroll", tabindex: 0, role: "region", "aria-label": `Case figure of turn ${t + 1}` };
-    place.append(make("div", box, svg), take("Save as SVG", saveSvg), " ", take("Save as PNG", savePng));
+    svg.dataset.name = fileName("case", d, t);
+    const scroll = { class: "scroll", tabindex: 0, role: "region", "aria-label": `Case figure of turn ${t + 1}` };
+    place.append(make("figure", {}, make("div", scroll, svg)));
+    addMenu(svg, "figure", [["SVG", saveSvg], ["PNG", savePng]]);
   },
   heads: (item, d, t, button) => {
-    button.replaceWith(headTable(d, t));
+    button.parentElement.before(headTable(d, t));
+    button.remove();
   },
-  csv: (item) => item.querySelectorAll("table").forEach((one) => saveTable(one, one.dataset.name, "csv")),
-  tex: (item) => item.querySelectorAll("table").forEach((one) => saveTable(one, one.dataset.name, "tex")),
 };
 
 /** Does what a button in an opened turn is for. */
