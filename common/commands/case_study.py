@@ -37,6 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
     from common.reporting.analysis import checkpoint_analysis
     from common.reporting.case_figure import case_figure
     from common.reporting.conversations import conversations, turn_name
+    from common.reporting.drawn_text import lacking
     from common.reporting.figures import figure_paths, save_figure
 
     dataset, device, hyperparameters = arguments.dataset, choose_device(arguments.device), _hyperparameters(arguments)
@@ -61,7 +62,10 @@ def run(arguments: argparse.Namespace) -> None:
     about = {"title": title, "classes": corpus.classes}
     about |= {"modalities": settings.modalities_in_use, "routes": settings.routes}
     entry = analysis["turns"][int(corpus.offset[dialogue]) - int(corpus.rows(split)[0]) + turn]
-    figure = case_figure(said, turn, entry, analysis["attention"][index], analysis["gate_mean"], about)
+    figure = case_figure(said, turn, entry, analysis["attention"][index], analysis["gates"], about)
+    letters = lacking("".join(text.get_text() for text in figure.axes[0].texts))
+    if letters:
+        print(f"Note: no font here has {' '.join(letters[:20])}; they are boxes. Install one that has: Noto Sans CJK.")
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     print(f"wrote {' and '.join(short_path(path) for path in save_figure(figure, arguments.output))}")
 

@@ -9,6 +9,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from common.files import atomic
+from common.reporting.drawn_text import no_warnings
 
 _COLORS = (
     "#0072b2",
@@ -77,7 +78,7 @@ def figure_paths(path: str | Path) -> list[Path]:
 def save_figure(figure: Figure, path: str | Path) -> list[Path]:
     """Write `figure` to both `figure_paths`, each atomically; returns them."""
     paths = figure_paths(path)
-    with rc_context({"svg.hashsalt": "ecerc"}):  # the same figure gives the same file
+    with rc_context({"svg.hashsalt": "ecerc"}), no_warnings():  # the same figure gives the same file
         for target, about in zip(paths, ({}, {"Date": None}), strict=True):
             with atomic(target, "wb") as file:
                 figure.savefig(file, format=target.suffix[1:], dpi=150, metadata=about)

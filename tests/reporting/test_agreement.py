@@ -18,7 +18,6 @@ from common.evaluation.calibration import with_temperature
 from common.evaluation.metrics import scores
 from common.evaluation.predictions import prediction_rows
 from common.network.explain import explain
-from common.reporting.case_figure import case_figure
 from common.reporting.run_analysis import ensemble_scores
 from common.reporting.tables import ensemble_line
 from common.settings import EvaluationSettings
@@ -190,14 +189,3 @@ def test_drops_are_of_the_log_probabilities_that_are_shown():
         a, b = (np.exp(x) for x in (before, before - getattr(plain, kind)))
         a, b = (p**2 / (p**2 + (1 - p) ** 2) for p in (a, b))
         np.testing.assert_allclose(getattr(warm, kind), np.log(a / b), atol=1e-5)
-
-
-def test_the_case_figure_names_the_same_prediction(plain):
-    turn, mean = plain.explorer["checkpoints"][0]["turns"][1], plain.explorer["checkpoints"][0]["gate_mean"]
-    attention = {route: [None] for route in plain.explorer["routes"]}
-    names = {name: plain.explorer[name] for name in ("classes", "modalities", "routes")}
-    dialogue = {"turns": [plain.explorer["dialogues"][0]["turns"][0] | {"sentence": "it took $5 and $_{"}]}
-    figure = case_figure(dialogue, 0, turn | {"prediction": 2}, attention, mean, names | {"title": "a $ in $_{"})
-    figure.canvas.draw()
-    (line,) = [text.get_text() for text in figure.axes[0].texts if text.get_text().endswith("predicted")]
-    assert line.startswith("0.30 ")
