@@ -69,11 +69,12 @@ def write_report(sweep: str | Path) -> Path:
     for dataset, variants in finished.items():
         full = variants[FULL]
         title = f"{dataset}, test split, {len(full.seeds)} seed{'s' * (len(full.seeds) > 1)}"
-        figure = confusion_figure(full.counts.sum((0, 1)), full.classes, title)
+        figure = confusion_figure(full.counts.sum(1), full.classes, title)
+        means = f"means over {len(full.seeds)} seeds, " if len(full.seeds) > 1 else ""
         save_figure(figure, folder / f"confusion_{dataset}")
         parts.append(
             f"### Figure 6: confusion matrix of the full network, {dataset}\n\n![matrix](confusion_{dataset}.png)\n\n"
-            f"Rows are labels; counts are sums over {len(full.seeds)} seeds, shares are of the row."
+            f"Rows are labels; counts are {means}of {full.counts.sum():,} predictions in all; shares are of the row."
         )
     _write(folder / "report.md", "\n\n".join(part.strip() for part in parts) + "\n")
     return folder / "report.md"

@@ -64,7 +64,8 @@ def _probabilities(axes, y, about, entry, gold):
     for k, (name, probability) in enumerate(zip(about["classes"], entry["probability"], strict=True)):
         marks = [word for word, index in (("true", gold), ("predicted", entry["prediction"])) if index == k]
         weight = "bold" if marks else "normal"
-        _text(axes, left - 0.08, y + _ROW / 2, cut(name, 1.55, _SIZE, weight), ha="right", va="center", weight=weight)
+        shown = cut(name, 1.55, _SIZE, weight, last=4)
+        _text(axes, left - 0.08, y + _ROW / 2, shown, ha="right", va="center", weight=weight)
         color = about["colors"][k] if about.get("colors") else "0.35"
         bar = Rectangle((left, y + 0.04), longest * probability, _ROW - 0.08, facecolor=color, edgecolor="0.3", lw=0.5)
         axes.add_patch(bar)
@@ -176,7 +177,7 @@ def _turn(axes, y, index, said, columns, about):
     for k, line in enumerate(lines):
         _text(axes, sentence, middle + height(_SIZE, k), line, va="center")
     if said["label"] >= 0:
-        name = cut(about["classes"][said["label"]], _LABEL - 0.2, 8)
+        name = cut(about["classes"][said["label"]], _LABEL - 0.2, 8, last=4)
         if about.get("colors"):
             color = about["colors"][said["label"]]
             axes.add_patch(Rectangle((first - _LABEL - 0.05, middle - 0.05), 0.1, 0.1, facecolor=color, lw=0))

@@ -62,10 +62,17 @@ def height(size: float, lines: int = 1) -> float:
     return lines * size * _LINE / POINTS
 
 
-def cut(text: str, most: float, size: float, weight: str = "normal") -> str:
-    """`text` at most so wide, with an ellipsis in place of what is too much."""
+def cut(text: str, most: float, size: float, weight: str = "normal", last: int = 0) -> str:
+    """`text` at most so wide, with an ellipsis in place of what is too much.
+
+    `last`: so many letters are kept behind the ellipsis, as names may differ there only.
+    """
     text = plain(text)
-    return text if width(text, size, weight) <= most else text[: _fitting(text, most, size, weight, "…")].rstrip() + "…"
+    if width(text, size, weight) <= most:
+        return text
+    end = "…" + text[len(text) - last :]
+    end = end if width(end, size, weight) <= most else "…"
+    return text[: _fitting(text, most, size, weight, end)].rstrip() + end
 
 
 def wrapped(text: str, most: float, size: float, weight: str = "normal", lines: int = 40) -> list[str]:

@@ -53,6 +53,8 @@ def test_everything_is_there(sweep):
     assert "Not the paper's data (the test labels are not those of the released files)" in text
     assert "34 runs, together 0:34:17" in text  # of 60.5 s each
     assert "torch 2.13.0" in text
+    assert text.count("counts are means over 2 seeds, of 48 predictions in all") == 1  # 6 classes of 4, twice
+    assert text.count("counts are means over 2 seeds, of 56 predictions in all") == 1
 
 
 def test_scores_are_those_of_the_predictions(sweep):

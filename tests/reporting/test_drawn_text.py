@@ -58,6 +58,7 @@ def test_a_name_that_is_cut_takes_the_room_that_there_is():
         assert short.endswith("…")
         assert width(short, 9) <= most < width(name[: len(short) + 1] + "…", 9)
         assert name.startswith(short[:-1].rstrip())
+    assert cut("emotion number 11", 0.8, 9, last=4).endswith("…r 11")
     assert cut("Ann", 1.0, 9) == "Ann"
     assert cut("Ann", 0.01, 9) == "…"
 
