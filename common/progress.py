@@ -4,19 +4,21 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import Any
 
 from tqdm import tqdm
 
+from common.terminal import columns, fitted
+
 tqdm.set_lock(threading.RLock())  # its own is for several processes; one that is killed leaves a part of it behind
+LAYOUT = "{desc} {n_fmt}/{total_fmt} {bar} <{remaining}{postfix}"  # the bar takes what room there is
 EVERY = 30.0  # seconds between two lines of a task, but for its first and last
 
 
 class Progress:
     """The progress of one task of `total` steps of a `unit`, `done` of which are done already.
 
-    `position`: its line on a terminal, from 0; `shown`: whether there is anything to see; `layout`: of tqdm, for the
-    bar. That it cannot be shown, as after a terminal has gone, is passed over.
+    `brief`: the title on a terminal, where room is scarce; `position`: its line there, from 0; `shown`: whether there
+    is anything to see. That it cannot be shown, as after a terminal has gone, is passed over.
     """
 
     def __init__(
@@ -28,15 +30,14 @@ class Progress:
         done: int = 0,
         position: int = 0,
         shown: bool = True,
-        layout: str | None = None,
+        brief: str | None = None,
     ):
         self._title, self._total, self._unit, self._done, self._note = title, total, unit, done, ""
         self._shown, self._due, self._said = shown and sys.stderr is not None, 0.0, ""
         self.on_terminal = self._shown and sys.stderr.isatty()
         if self.on_terminal:
-            words: dict[str, Any] = {"bar_format": layout} if layout else {}
-            words |= {"initial": done, "position": position, "dynamic_ncols": True}
-            self._bar = tqdm(total=total, desc=title, unit=unit, **words)
+            words = {"initial": done, "position": position, "dynamic_ncols": True, "bar_format": LAYOUT}
+            self._bar = tqdm(total=total, desc=brief or title, unit=unit, **words)
 
     def update(self, note: str | None = None, steps: int = 1) -> None:
         """So many steps more are done; `note`: what to say of it, unless that is still the same."""
@@ -51,7 +52,7 @@ class Progress:
     def write(self, line: str) -> None:
         """Say a line in between."""
         if self.on_terminal:
-            tqdm.write(line, file=sys.stderr)
+            tqdm.write(fitted(line, columns(sys.stderr)), file=sys.stderr)
         elif sys.stderr is not None:
             with suppress(OSError, ValueError):  # ValueError: it was closed
                 sys.stderr.write(f"{line}\n")  # at once, as other threads write, too

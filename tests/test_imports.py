@@ -25,7 +25,8 @@ BELOW = {
     ),
 }
 # Of the modules in common/ itself: what each may import of the others.
-BASE = {"errors": (), "files": ("errors",), "settings": ("errors",), "environment": ("errors",), "progress": ()}
+BASE = {"errors": (), "files": ("errors",), "settings": ("errors",), "environment": ("errors",), "terminal": ()}
+BASE["progress"] = ("terminal",)
 FILES = sorted((ROOT / "common").rglob("*.py"))
 
 

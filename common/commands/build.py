@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.settings import FEATURES, SPLITS
+from common.terminal import columns, show, table
 
 if TYPE_CHECKING:
     from common.data.corpus import Corpus
@@ -49,8 +50,8 @@ def run(arguments: argparse.Namespace) -> None:
         else:
             corpus, notes = build_corpus(name, arguments.utterances, features, arguments.output)
         path = write_own(corpus, arguments.output)
-    print(*notes, f"{corpus.describe()}; {len(corpus.speakers)} speakers", *counts(corpus), sep="\n")
-    print(f"Wrote {path}; give --data-dir {arguments.output} to the scripts.")
+    show("\n".join([*notes, f"{corpus.describe()}; {len(corpus.speakers)} speakers", *counts(corpus)]))
+    show(f"Wrote {path}; give --data-dir {arguments.output} to the scripts.")
 
 
 def counts(corpus: "Corpus") -> list[str]:
@@ -58,12 +59,11 @@ def counts(corpus: "Corpus") -> list[str]:
     import numpy as np
 
     names = [*corpus.classes, "(no label)"]  # the last one for -1
-    table = [np.bincount(corpus.label[corpus.rows(split)] % len(names), minlength=len(names)) for split in SPLITS]
-    counts = {name: [int(column[c]) for column in table] for c, name in enumerate(names)}
-    wide = max(map(len, counts))
-    lines = [f"{'label':{wide}}" + "".join(f"{split:>8}" for split in SPLITS)]
-    lines += [f"{name:{wide}}" + "".join(f"{count:8}" for count in row) for name, row in counts.items()]
-    absent = [name for name, row in counts.items() if table[0].any() and not row[0] and name in corpus.classes]
+    found = [np.bincount(corpus.label[corpus.rows(split)] % len(names), minlength=len(names)) for split in SPLITS]
+    counts = {name: [int(column[c]) for column in found] for c, name in enumerate(names)}
+    rows = [[name, *(str(count) for count in row)] for name, row in counts.items()]
+    lines = table(["label", *SPLITS], rows, columns()).split("\n")
+    absent = [name for name, row in counts.items() if found[0].any() and not row[0] and name in corpus.classes]
     if absent:
         lines.append(f"Note: no utterance of train is labelled {', '.join(absent)}; no network can learn that.")
     return lines

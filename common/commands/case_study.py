@@ -8,6 +8,7 @@ from typing import Any
 from common.commands.options import add_checkpoint_options, add_common_options, add_options, given_options, short_path
 from common.errors import InputError
 from common.settings import DATASET_NAMES, SPLITS, EvaluationSettings
+from common.terminal import show
 
 ROOT = Path(__file__).resolve().parents[2]
 NUMBER = "its number in it: in your own data as you gave it, else from 1"
@@ -65,9 +66,9 @@ def run(arguments: argparse.Namespace) -> None:
     figure = case_figure(said, turn, entry, analysis["attention"][index], analysis["gates"], about)
     letters = lacking("".join(text.get_text() for text in figure.axes[0].texts))
     if letters:
-        print(f"Note: no font here has {' '.join(letters[:20])}; they are boxes. Install one that has: Noto Sans CJK.")
+        show(f"Note: no font here has {' '.join(letters[:20])}; they are boxes. Install one that has: Noto Sans CJK.")
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    print(f"wrote {' and '.join(short_path(path) for path in save_figure(figure, arguments.output))}")
+    show(f"wrote {' and '.join(short_path(path) for path in save_figure(figure, arguments.output))}")
 
 
 def _hyperparameters(arguments: argparse.Namespace) -> dict[str, Any]:

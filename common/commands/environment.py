@@ -2,6 +2,8 @@
 
 import argparse
 
+from common.terminal import show
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """It has none."""
@@ -11,4 +13,4 @@ def run(arguments: argparse.Namespace) -> None:
     """Print a line for each."""
     from common.environment import describe
 
-    print("".join(f"{name}: {value}\n" for name, value in describe().items()), end="")
+    show("\n".join(f"{name}: {value}" for name, value in describe().items()))

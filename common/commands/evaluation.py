@@ -36,6 +36,7 @@ from common.reporting.tables import (
     prediction_table,
     summary_table,
 )
+from common.terminal import columns, show
 
 
 def evaluate_checkpoints(dataset: str, folder: Path, hyperparameters: dict, arguments: argparse.Namespace) -> None:
@@ -46,7 +47,7 @@ def evaluate_checkpoints(dataset: str, folder: Path, hyperparameters: dict, argu
     if arguments.against and not arguments.report:
         raise InputError("--against: goes with --report, the page that compares; give both", ["against", "report"])
     page = _page(arguments)
-    tell = say if target or page else partial(print, flush=True)  # files are written though nobody reads on
+    tell = say if target or page else show  # files are written though nobody reads on
     groups, corpus, origin = _groups(dataset, folder, hyperparameters, arguments)
     tell(f"{corpus.describe()}\nfrom {origin}; on {device_name(device)}\n")
 
@@ -116,7 +117,11 @@ class _Evaluation:
         with atomic(target) if target else nullcontext() as file:
             for name, (log_prob, fitted) in zip(checkpoints, results, strict=True):
                 tested = self._named[name] = scores(label, log_prob.argmax(1), classes)
-                tell(checkpoint_table(name, tested, classes) if self._labelled else f"{name}: no label is known.")
+                tell(
+                    checkpoint_table(name, tested, classes, columns())
+                    if self._labelled
+                    else f"{name}: no label is known."
+                )
                 if fitted:
                     warm = torch.from_numpy(with_temperature(log_prob.numpy(), fitted[0]))
                     tell(f"{confidence_line(label, log_prob, warm)} Temperature {fitted[0]:.3f}, of the {fitted[1]}.")
@@ -133,7 +138,9 @@ class _Evaluation:
         if not self._labelled:
             self._tell(f"{split} split, predictions{of}\n{self._unlabelled()}")
             return
-        self._tell(f"{split} split{of}, in percent\n{summary_table(self._named, self._corpus.classes, paper)}")
+        self._tell(
+            f"{split} split{of}, in percent\n{summary_table(self._named, self._corpus.classes, paper, columns())}"
+        )
         if (count := len(self.log_probs)) > 1:
             self._tell(ensemble_line(ensemble_scores(self.log_probs, self.label, self._corpus.classes), count))
         if self.name:
@@ -145,7 +152,7 @@ class _Evaluation:
 
         named = zip(self._named, self.log_probs, strict=True)
         rows = (prediction_rows(self._corpus, self._split, log_prob, checkpoint=name) for name, log_prob in named)
-        return prediction_table(pd.concat(rows))
+        return prediction_table(pd.concat(rows), columns())
 
 
 def _write_report(evaluated, paper, reason, tell):

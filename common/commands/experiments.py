@@ -11,6 +11,7 @@ from common.commands.parser import OneLineParser, say
 from common.errors import InputError
 from common.experiments.variants import TABLES
 from common.settings import DATASET_NAMES, DEFAULT_DATA
+from common.terminal import columns, fitted, show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -126,19 +127,20 @@ def _plan(arguments):
 
     runs, finished, _, jobs, _ = _chosen(arguments)
     for run in runs:
-        print(f"{'done' if run in finished else '-':>4}  {run.name}")
+        show(f"{'done' if run in finished else '-':>4}  {run.name}")
     pending = [run for run in runs if run not in finished]
     left = in_words(seconds_left(finished, pending, arguments.output, jobs))
-    print(f"{len(runs)} runs, {len(finished)} finished; {left} left with {jobs} at a time")
+    show(f"{len(runs)} runs, {len(finished)} finished; {left} left with {jobs} at a time")
 
 
 def _report(arguments):
     from common.experiments.report import write_report
 
-    print(f"wrote {write_report(arguments.sweep)}")
+    show(f"wrote {write_report(arguments.sweep)}")
 
 
 def _compare(arguments):
     from common.experiments.compare import compare
 
-    print(compare(arguments.a, arguments.b).markdown())
+    compared, most = compare(arguments.a, arguments.b), columns()
+    print(compared.markdown() if most is None else fitted(compared.text(most), most))

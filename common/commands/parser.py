@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import contextmanager, suppress
 
 from common.errors import InputError, is_want_of_memory, meant
+from common.terminal import show
 
 _REQUIRED = re.compile("the following arguments are required|one of the arguments .* is required")
 
@@ -112,9 +113,12 @@ def _status(parser, run, name, words):
 
 
 def say(text: str) -> None:
-    """Print a line of a command whose work does not end when nobody reads on: what it writes into files counts."""
+    """Print lines of a command whose work does not end when nobody reads on: what it writes into files counts.
+
+    They are wrapped on a terminal, as `show` does.
+    """
     try:
-        print(text, flush=True)
+        show(text)
     except BrokenPipeError:
         _closed_pipe()
 

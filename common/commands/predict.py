@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from common.commands.options import add_worker_options, check_workers, short_path, workers_of
 from common.commands.parser import say
 from common.errors import InputError
+from common.terminal import show
 
 if TYPE_CHECKING:
     from common.features.extract import Workers
@@ -99,7 +100,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def tell(line: str) -> None:
     """A line beside the table, which goes to standard output by itself."""
-    print(line, file=sys.stderr, flush=True)
+    show(line, sys.stderr)
 
 
 def _check_choices(arguments):

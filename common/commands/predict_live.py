@@ -11,6 +11,7 @@ from common.features.sources.talk import begins_another, line
 from common.prediction.emotions import HERE, TEXTUAL, silent
 from common.prediction.live import Conversations, history_note
 from common.prediction.run import open_run
+from common.terminal import show
 
 
 def answer_lines(path: Path, data_dir: Path | None, device: str) -> None:
@@ -62,4 +63,4 @@ def _answer_to(text, conversations, number):
 
 
 def _tell(text):
-    print(text, file=sys.stderr, flush=True)
+    show(text, sys.stderr)

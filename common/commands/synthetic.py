@@ -6,6 +6,7 @@ from pathlib import Path
 from common.commands.parser import option_name
 from common.errors import InputError
 from common.settings import DATASET_NAMES, FEATURES
+from common.terminal import show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
         module = DATASETS[dataset]
         module.write(corpus, Path(arguments.folder) / module.FOLDER)
-        print(f"wrote {', '.join(module.FILES)} to {Path(arguments.folder) / module.FOLDER}; {corpus.describe()}")
+        show(f"wrote {', '.join(module.FILES)} to {Path(arguments.folder) / module.FOLDER}; {corpus.describe()}")
 
 
 def _check(arguments):

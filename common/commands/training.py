@@ -19,6 +19,7 @@ from common.files import read_yaml
 from common.reporting.paper import paper_scores
 from common.reporting.tables import label_notes, summary_table
 from common.settings import DATASET_NAMES, DEFAULT_DATA, TrainingSettings, build
+from common.terminal import columns
 from common.training.folder import (
     CURVES,
     HISTORY,
@@ -100,7 +101,7 @@ def _report(tested: dict[int, dict], corpus: Corpus, output: Path) -> None:
     named = {f"seed {seed}": scores for seed, scores in tested.items()}
     label = corpus.label[corpus.rows("test")]
     if (label >= 0).any():
-        say(f"\nTest split, selected weights, in percent\n{summary_table(named, corpus.classes, paper)}")
+        say(f"\nTest split, selected weights, in percent\n{summary_table(named, corpus.classes, paper, columns())}")
     for note in label_notes(label, corpus.classes):
         say(f"Note: test split: {note}")
     say(f"{f'No comparison with the paper: {reason}.' if reason else ''}\nEverything is in {short_path(output)}.")

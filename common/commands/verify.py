@@ -10,6 +10,7 @@ from pathlib import Path
 from common.errors import InputError
 from common.files import atomic
 from common.settings import DATASET_NAMES, DEFAULT_DATA
+from common.terminal import columns, show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,11 +37,11 @@ def run(arguments: argparse.Namespace) -> None:
     for dataset in DATASET_NAMES:
         reports.append(verify(dataset, arguments.folder))
         if not to_print:
-            print(f"{describe(reports[-1])}\n", flush=True)
+            show(f"{describe(reports[-1], columns())}\n")
     if to_print:
         print(json.dumps(reports, indent=1))
     else:
-        print(JUDGED)
+        show(JUDGED)
         if target:
             with atomic(target) as file:
                 json.dump(reports, file, indent=1)

@@ -19,6 +19,7 @@ from common.evaluation.evaluate import evaluate
 from common.files import atomic, read_yaml
 from common.network.ecerc import ECERC
 from common.settings import OUTPUTS_DEPEND_ON, EvaluationSettings
+from common.terminal import show
 
 BINS = 15
 RANGE = (0.05, 20.0)  # of temperatures
@@ -82,7 +83,7 @@ def temperature_of(
         with atomic(path) as file:
             yaml.safe_dump(content, file, sort_keys=False)
     except OSError as error:
-        print(f"Note: {path}: not kept ({error.strerror}); it is fitted again the next time.", file=sys.stderr)
+        show(f"Note: {path}: not kept ({error.strerror}); it is fitted again the next time.", sys.stderr)
     return temperature, fitted_on
 
 

@@ -70,14 +70,14 @@ def _in_words(run, error):
 @contextmanager
 def _display(pending, finished, output, jobs):
     """The progress of all runs, with what is under way and what time may be left."""
-    ended, layout = threading.Event(), "{desc} {n_fmt}/{total_fmt} |{bar:12}| {elapsed}{postfix}"
-    bar = Progress("sweep", len(pending) + len(finished), "run", done=len(finished), layout=layout)
+    ended = threading.Event()
+    bar = Progress("sweep", len(pending) + len(finished), "run", done=len(finished))
 
     def watch():
         while not ended.wait(1 if bar.on_terminal else 30):
             done = [run for run in pending if (output / run.name).exists()]
             left = seconds_left([*finished, *done], [run for run in pending if run not in done], output, jobs)
-            bar.update(f"{_under_way(output)}; {in_words(left)} left", steps=0)
+            bar.update(f"{in_words(left)} left; {_under_way(output)}", steps=0)
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()

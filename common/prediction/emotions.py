@@ -18,6 +18,7 @@ from common.features.sources.source import Source
 from common.prediction.live import Conversations, Emotion, check_utterance, emotion_of, history_note
 from common.prediction.predict import mean_of, sentence_features
 from common.prediction.run import Run, open_run
+from common.terminal import show
 
 HERE = "conversation"
 
@@ -51,7 +52,7 @@ class Emotions:
         place = None if data_dir is None else Path(data_dir)
         emotions = cls(open_run(Path(run), place, choose_device(device)))
         for note in emotions.notes:
-            print(note, file=sys.stderr)
+            show(note, sys.stderr)
         return emotions
 
     @property
@@ -62,7 +63,7 @@ class Emotions:
     @cached_property
     def _live(self):
         for note in history_note(self._run):
-            print(note, file=sys.stderr)
+            show(note, sys.stderr)
         return Conversations(self._run, self._extractors)
 
     def __call__(self, speaker: str, sentence: str, conversation: Hashable = HERE) -> Emotion:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from common.files import atomic
 from common.prediction.predict import Prediction
+from common.terminal import cut, width
 
 FORMATS = (".csv", ".json")
 _JOINERS = "\u200c\u200d"  # of letters and pictures that are written as one
@@ -97,30 +98,6 @@ def _line(cells, wide):
     texts = [cut(cell, most) for cell, most in zip(cells, wide, strict=True)]
     *texts, number = [text + " " * (most - width(text)) for text, most in zip(texts, wide, strict=True)]
     return "  ".join([*texts, number.strip().rjust(wide[-1])])
-
-
-def width(text: str) -> int:
-    """How many columns of a terminal `text` takes: two for a wide letter, none for a mark on the one before."""
-    return sum(_columns(letter) for letter in text)
-
-
-def _columns(letter):
-    if unicodedata.category(letter) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
-
-
-def cut(text: str, most: int) -> str:
-    """`text` in at most so many columns of a terminal, with an ellipsis in place of what is too much."""
-    if width(text) <= most:
-        return text
-    kept, used = [], 1
-    for letter in text:
-        used += _columns(letter)
-        if used > most:
-            break
-        kept.append(letter)
-    return "".join(kept).rstrip() + "…"
 
 
 def _plain(text):

@@ -17,6 +17,7 @@ from common.release.published import CHECKPOINTS, REPOSITORY, SETTINGS, WIDTHS
 from common.release.reading import RECORD
 from common.release.trained import authors_dataset, differences, stands_for_authors
 from common.settings import EvaluationSettings, build
+from common.terminal import show
 
 _ON_HUB = re.compile(rf"{REPOSITORY}/({'|'.join(DATASETS)})/({'|'.join(map(re.escape, CHECKPOINTS))})")
 
@@ -34,7 +35,7 @@ def load(source: str | Path, device: str | torch.device, changes: dict[str, Any]
     checkpoint = read_checkpoint(_located(source))
     network, notes = network_of(checkpoint, device, changes)
     for note in [*checkpoint.notes, *(f"Note: {checkpoint.path}: {what}" for what in notes)]:
-        print(note, file=sys.stderr)
+        show(note, sys.stderr)
     return network
 
 

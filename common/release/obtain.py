@@ -21,6 +21,7 @@ from common.files import HEAD, atomic, locked, mistaken_for, sha256
 from common.release.download import DownloadError, UnreachableError, from_drive, from_hub, hub_files
 from common.release.published import CHECKPOINTS, DRIVE_IDS, REPOSITORY, SHA256
 from common.settings import DEFAULT_DATA
+from common.terminal import show
 
 KINDS = ("features", "checkpoints")
 MANIFEST = "obtained.json"
@@ -67,16 +68,16 @@ def bring(files: Sequence[Wanted]) -> None:
         server = link.split("/")[0]
         try:
             if target.exists():
-                print(f"{target}: is there already, SHA-256 {present()}", flush=True)
+                show(f"{target}: is there already, SHA-256 {present()}")
                 continue
             if server in unreachable:
                 raise unreachable[server]
             digest = download()
-            print(f"{target}: {target.stat().st_size:,} bytes, SHA-256 {digest}", flush=True)
+            show(f"{target}: {target.stat().st_size:,} bytes, SHA-256 {digest}")
         except DownloadError as reason:
             if isinstance(reason, UnreachableError):
                 unreachable[server] = reason
-            print(f"{target}: {reason}; in a browser: https://{link}", flush=True)
+            show(f"{target}: {reason}; in a browser: https://{link}")
             lacking[str(reason)].append(f"{target} from https://{link}")
     if lacking:
         count = sum(map(len, lacking.values()))

@@ -6,14 +6,13 @@
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from common.data import DATASETS
 from common.data.corpus import SPLITS
 from common.errors import InputError
 from common.files import sha256
 from common.release import inspection, published
 from common.release.obtain import read_manifest
+from common.terminal import table
 
 RELEASED, FEATURES, CONVERSATIONS = (
     "the released files",
@@ -21,10 +20,12 @@ RELEASED, FEATURES, CONVERSATIONS = (
     "same layout, other conversations",
 )
 WRONG, ABSENT = "wrong", "absent"
-JUDGED = """\
-"The released files" is judged by what is public of them: layout, widths, numbers of dialogues, utterances and classes,
-longest dialogue, turns without history, that no feature is blank, and that no column of a text feature is constant or
-a copy of another. Their checksums are not public: features of the same shape, made otherwise, would not be noticed."""
+JUDGED = (
+    '"The released files" is judged by what is public of them: layout, widths, numbers of dialogues, utterances and '
+    "classes, longest dialogue, turns without history, that no feature is blank, and that no column of a text feature "
+    "is constant or a copy of another. Their checksums are not public: features of the same shape, made otherwise, "
+    "would not be noticed."
+)
 
 
 def verify(dataset: str, data_dir: str | Path) -> dict:
@@ -117,17 +118,21 @@ def _judge(report):
     return verdict, conversations + features
 
 
-def describe(report: dict) -> str:
-    """A `report` of `verify` as text: tables, then the verdict."""
+def describe(report: dict, most: int | None = None) -> str:
+    """A `report` of `verify` as text: tables, split where they take more than `most` columns, then the verdict."""
     if report["verdict"] == ABSENT:
         return f"{report['dataset']}: absent, there are no feature files in {report['folder']}"
     parts = [f"{report['dataset']} in {report['folder']}"]
     for file in report["files"]:
-        parts.append(f"{file['name']}, {file['bytes']:,} bytes, SHA-256 {file['sha256']}\n{_table(file['fields'])}")
-    parts += [_table(report[key]) for key in ("facts", "classes", "features") if key in report]
+        parts.append(
+            f"{file['name']}, {file['bytes']:,} bytes, SHA-256 {file['sha256']}\n{_table(file['fields'], most)}"
+        )
+    parts += [_table(report[key], most) for key in ("facts", "classes", "features") if key in report]
     verdict = f"Verdict on {report['dataset']}: {report['verdict']}"
     return "\n\n".join([*parts, "\n- ".join([verdict, *report["reasons"]])])
 
 
-def _table(rows):
-    return pd.DataFrame(rows, dtype=object).fillna("–").to_string(index=False)
+def _table(rows, most):
+    """`rows`, dictionaries with the same names, as a table; "–" for None."""
+    cells = [["–" if value is None else str(value) for value in row.values()] for row in rows]
+    return table(list(rows[0]), cells, most)

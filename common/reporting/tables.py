@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from common.evaluation.calibration import confidence_scores
+from common.terminal import table, width
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,23 +15,29 @@ if TYPE_CHECKING:
 FIGURES = {"accuracy": "accuracy", "wf1": "weighted F1", "macro_f1": "macro F1"}
 
 
-def checkpoint_table(name: str, scores: dict, classes: list[str]) -> str:
-    """One checkpoint: `scores`, then per class precision, recall, F1, support and its row of the confusion matrix."""
-    lines = [f"{name}: " + ", ".join(f"{words} {scores[key]:.2f}" for key, words in FIGURES.items())]
-    wide = max(map(len, classes)) + 2
-    head = f"{'':{wide}}{'precision':>10}{'recall':>8}{'F1':>8}{'support':>9}   predicted as"
-    lines.append(head + "".join(f"{c:>{max(len(c), 4) + 2}}" for c in classes))
-    for i, c in enumerate(classes):
-        line = f"{c:{wide}}{scores['precision'][i]:10.2f}{scores['recall'][i]:8.2f}{scores['f1'][i]:8.2f}"
-        counts = "".join(f"{n:>{max(len(k), 4) + 2}}" for n, k in zip(scores["confusion"][i], classes, strict=True))
-        lines.append(f"{line}{scores['support'][i]:9}{'':15}{counts}")
-    return "\n".join(lines)
+def checkpoint_table(name: str, scores: dict, classes: list[str], most: int | None = None) -> str:
+    """One checkpoint: `scores`, then per class precision, recall, F1, support and its row of the confusion matrix.
+
+    `most`: columns of a terminal, by which the table is split; None: all in one piece.
+    """
+    title = f"{name}: " + ", ".join(f"{words} {scores[key]:.2f}" for key, words in FIGURES.items())
+    numbers = zip(*(scores[key] for key in ("precision", "recall", "f1", "support")), strict=True)
+    left = [[c, f"{p:.2f}", f"{r:.2f}", f"{f1:.2f}", str(n)] for c, (p, r, f1, n) in zip(classes, numbers, strict=True)]
+    head, counts = ["", "precision", "recall", "F1", "support"], [[str(n) for n in row] for row in scores["confusion"]]
+    rows = [[*numbers, "", *row] for numbers, row in zip(left, counts, strict=True)]
+    whole = table([*head, "predicted as", *classes], rows, None)
+    if most is None or max(map(width, whole.split("\n"))) <= most:
+        return f"{title}\n{whole}"
+    rows = [[c, *row] for c, row in zip(classes, counts, strict=True)]
+    return "\n\n".join([title + "\n" + table(head, left, most), table(["predicted as", *classes], rows, most)])
 
 
-def summary_table(named: dict[str, dict], classes: list[str], paper: dict | None = None) -> str:
+def summary_table(
+    named: dict[str, dict], classes: list[str], paper: dict | None = None, most: int | None = None
+) -> str:
     """Several checkpoints side by side, their mean ± sample standard deviation, and the `paper`'s scores, if given.
 
-    `named`: name to `scores`.
+    `named`: name to `scores`. `most`: as in `checkpoint_table`.
     """
     rows = {words: [scores[key] for scores in named.values()] for key, words in FIGURES.items()}
     rows |= {f"F1 {c}": [scores["f1"][i] for scores in named.values()] for i, c in enumerate(classes)}
@@ -40,26 +47,23 @@ def summary_table(named: dict[str, dict], classes: list[str], paper: dict | None
         head.append("paper")
         printed = [paper["accuracy"], paper["wf1"], None, *paper["f1"]]
         body = [[*cells, "–" if p is None else f"{p:.2f}"] for cells, p in zip(body, printed, strict=True)]
-    wide = max(map(len, rows)) + 2
-    columns = [max(len(h), *(len(cells[k]) for cells in body)) + 2 for k, h in enumerate(head)]
-    lines = [" " * wide + "".join(f"{h:>{w}}" for h, w in zip(head, columns, strict=True))]
-    for name, cells in zip(rows, body, strict=True):
-        lines.append(f"{name:{wide}}" + "".join(f"{c:>{w}}" for c, w in zip(cells, columns, strict=True)))
-    return "\n".join(lines)
+    return table(["", *head], [[name, *cells] for name, cells in zip(rows, body, strict=True)], most)
 
 
-def prediction_table(predictions: "pd.DataFrame", most: int = 20) -> str:
-    """What each checkpoint predicts for the first `most` utterances, and how probable it finds that.
+def prediction_table(predictions: "pd.DataFrame", most: int | None = None, rows: int = 20) -> str:
+    """What each checkpoint predicts for the first `rows` utterances, and how probable it finds that.
 
-    `predictions`: the content of predictions.csv.
+    `predictions`: the content of predictions.csv. `most`: as in `checkpoint_table`.
     """
     parts = [part.reset_index(drop=True) for _, part in predictions.groupby("checkpoint", sort=False)]
-    table = parts[0][["dialogue", "utterance", "speaker"]].copy()
+    count, head = len(parts[0]), ["dialogue", "utterance", "speaker"]
+    cells = [[str(cell) for cell in row] for row in parts[0][head].head(rows).itertuples(index=False)]
     for part in parts:
+        head.append(part.checkpoint[0])
         confidence = np.exp(part.filter(regex="^log_prob_").max(axis=1))
-        table[part.checkpoint[0]] = [f"{p} {100 * c:.1f} %" for p, c in zip(part.prediction, confidence, strict=True)]
-    more = f"\n… and {len(table) - most:,} more" if len(table) > most else ""
-    return table.head(most).to_string(index=False) + more
+        for row, prediction, c in zip(cells, part.prediction, confidence, strict=False):
+            row.append(f"{prediction} {100 * c:.1f} %")
+    return table(head, cells, most, fixed=3) + (f"\n… and {count - rows:,} more" if count > rows else "")
 
 
 def ensemble_line(scores: dict, count: int) -> str:

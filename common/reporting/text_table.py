@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from common.terminal import table
+
 _LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "±": r"$\pm$", "−": "$-$", "–": "--", "<": "$<$"}
 
 
@@ -26,6 +28,10 @@ class TextTable:
         lines = [self.head, ["---", *["---:"] * (len(self.head) - 1)], *self._marked("**{}**".format, str)]
         lines = [f"| {' | '.join(cells)} |" for cells in lines]
         return "\n".join([f"### {self.title}", "", *lines, "", *(f"{note}\n" for note in self.notes)])
+
+    def text(self, most: int) -> str:
+        """Aligned for a terminal of `most` columns, the best with a star, its title above, its notes below."""
+        return "\n".join([self.title, "", table(self.head, self._marked("{}*".format, str), most), "", *self.notes])
 
     def latex(self, label: str) -> str:
         """The table in LaTeX; it needs the package booktabs."""

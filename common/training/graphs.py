@@ -9,6 +9,7 @@ from torch import Tensor
 
 from common.batching.batches import Batch, Batches
 from common.network.dropout import Dropout
+from common.terminal import show
 
 _CAPTURING = threading.Lock()  # what one thread does to prepare a capture ends that of another
 _ASIDE: dict[tuple[int, int], torch.cuda.Stream] = {}  # on which graphs are captured, by where they are replayed
@@ -77,7 +78,7 @@ def _capture(work, batch, generator, state, pool, aside):
         torch.cuda.set_stream(home)  # a capture that fails may stay on its stream
         torch.cuda.synchronize()
         reason = str(error).splitlines()[0]
-        print(f"Note: a step could not be captured as a CUDA graph and runs slower ({reason}).", file=sys.stderr)
+        show(f"Note: a step could not be captured as a CUDA graph and runs slower ({reason}).", sys.stderr)
         if generator.device.type == "cuda":  # its old state takes itself to be in the capture still
             generator.graphsafe_set_state(torch.Generator(generator.device).graphsafe_get_state())
         restore()

@@ -23,6 +23,7 @@ from common.evaluation.predictions import prediction_rows
 from common.progress import Progress
 from common.release.checkpoint import load_released, save_released
 from common.settings import TrainingSettings
+from common.terminal import show
 from common.training.fit import Trainer
 from common.training.folder import PREDICTIONS, RESULTS, RunFolder, Unfinished, checkpoint_name
 from common.training.history import History
@@ -76,13 +77,13 @@ def train_run(
     folder, weight = RunFolder(output, overwrite, resume), class_weights(settings, corpus)
     check_threads(device, settings.threads)
     if note := check_memory(corpus, settings, device, len(settings.seeds)):
-        print(note, file=sys.stderr)
+        show(note, sys.stderr)
     weight = None if weight is None else weight.to(device)
     start = None
     if initial_weights is not None:
         start = build_network(settings, corpus)
         for note in load_released(start, folder.initial_weights() if resume else initial_weights, corpus.classes):
-            print(note, file=sys.stderr)
+            show(note, sys.stderr)
     about = {"dataset": corpus.name, "synthetic": False, **(origin or {})}
     about |= _about(corpus, settings, device, initial_weights)
     if resume and folder.settings()["data"] != about["data"]:
@@ -175,6 +176,7 @@ class _Run:
             return {"trainer": trainer.state(), "shuffling": shuffling.get_state(), "history": rows}
 
         shown = {"done": trainer.epoch, "position": index, "shown": self._progress}
+        shown["brief"] = title.removeprefix(f"{self._corpus.name} ")
         with closing(Progress(title, settings.epochs, "epoch", **shown)) as bar:
             try:
                 yield
@@ -205,10 +207,12 @@ class _Run:
     def _show(self, bar, row, selection):
         if problem := self.history.write_now_and_then():
             bar.write(f"Note: {problem}; training goes on.")
-        bar.update(
-            f"train loss {row['train_loss']:.4f}, valid loss {row['valid_loss']:.4f}, "
-            f"valid wF1 {row['valid_wf1']:.2f} (best {selection.wf1:.2f} in epoch {selection.epoch})"
-        )
+        found = f"{row['valid_wf1']:.2f} (best {selection.wf1:.2f} in epoch {selection.epoch})"
+        if bar.on_terminal:
+            bar.update(f"wF1 {found}, loss {row['train_loss']:.2f}/{row['valid_loss']:.2f}")
+        else:
+            losses = f"train loss {row['train_loss']:.4f}, valid loss {row['valid_loss']:.4f}"
+            bar.update(f"{losses}, valid wF1 {found}")
 
     def _finish(self, index, trainer):
         seed, evaluated = self._settings.seeds[index], {}

@@ -35,11 +35,11 @@ def test_the_command(files, build):
         "Without a label: 1 (1 empty).",
         "talks: 6 utterances in 3 dialogues (1 train, 1 valid, 1 test); features text 0, event 0, audio 4, visual 0; "
         "3 speakers",
-        "label        train   valid    test",
-        "angry            1       0       0",
-        "calm             2       1       0",
-        "glad             0       1       0",
-        "(no label)       0       0       1",
+        "label       train  valid  test",
+        "angry           1      0     0",
+        "calm            2      1     0",
+        "glad            0      1     0",
+        "(no label)      0      0     1",
         "Note: no utterance of train is labelled glad; no network can learn that.",
         f"Wrote {files / 'talks' / own.FILE}; give --data-dir {files / 'talks'} to the scripts.",
     ]
@@ -55,7 +55,7 @@ def test_without_labels(files, build):
     (files / "u.csv").write_text("dialogue,utterance,speaker,split\n" + "".join(f"a,{k},Ann,test\n" for k in range(6)))
     out, _, status = build("--utterances", files / "u.csv", "--audio", files / "audio.npy")
     assert status == 0
-    assert "(no label)       0       0       6" in out
+    assert "(no label)      0      0     6" in out
     assert "Note" not in out
     assert read_own(files / "talks").classes == []
 
@@ -90,7 +90,7 @@ def official(files):
 def test_the_files_of_meld(official, build):
     out, err, status = build("--meld", official, "--text", official / "text.npy")
     assert (err, status) == ("", 0)
-    assert "fear             0       0       1" in out
+    assert "fear            0      0     1" in out
     assert "no utterance of train is labelled surprise, fear, sadness, disgust" in out
     corpus = read_own(official / "talks")
     assert corpus.ids == ["train_0", "train_1", "dev_0", "test_0"]

@@ -9,7 +9,8 @@ import torch
 
 from common.prediction import table
 from common.prediction.predict import Prediction
-from common.prediction.table import cut, lines_of, rows_of, width, write
+from common.prediction.table import lines_of, rows_of, write
+from common.terminal import width
 from tests.small import random_corpus
 
 SENTENCES = ['He said "no",\nthen; left.', "naïve – 你好", "", "=1+1", "🙂👍🏽 ok"]
@@ -120,10 +121,3 @@ def test_lines_fit_a_terminal(columns):
 def test_what_would_change_the_terminal_is_left_out():
     (_, line) = lines_of([row("A\tB", "one\ntwo\x1b[31m\x9b red\u2028end\u202e \u200d")], None)
     assert line.startswith("A B      one two [31m red end \u200d  joy")
-
-
-def test_width_and_cut():
-    assert [width(text) for text in ("", "abc", "你好", "e\u0301", "🙂", "\u200d")] == [0, 3, 4, 1, 2, 0]
-    assert [cut("你好吗", most) for most in (6, 5, 4, 3, 1)] == ["你好吗", "你好…", "你…", "你…", "…"]
-    assert cut("one two", 5) == "one…"
-    assert cut("abc", 3) == "abc"

@@ -1,9 +1,14 @@
+import re
+from collections import Counter
+
 import numpy as np
+import pandas as pd
+import pytest
 
 from common.evaluation.metrics import scores
 from common.release.published import TEST_COUNTS
 from common.reporting.paper import paper_scores, paper_systems
-from common.reporting.tables import checkpoint_table, label_notes, mean_and_spread, summary_table
+from common.reporting.tables import checkpoint_table, label_notes, mean_and_spread, prediction_table, summary_table
 from tests.small import small_corpus
 
 FOUND = scores(np.array([0, 0, 0, 1, 1, 2]), np.array([0, 0, 1, 1, 2, 1]), ["a", "b", "c"])
@@ -59,3 +64,39 @@ def test_the_papers_scores_belong_to_the_released_test_split_only():
     printed, reason = paper_scores(corpus, "test")
     assert printed is None
     assert "audio features are blank" in reason
+
+
+@pytest.mark.parametrize("classes", [["a", "b", "c"], [f"a name of an emotion, it is number {k}" for k in range(12)]])
+def test_tables_fit_a_terminal(classes):
+    """Ten checkpoints and long names of classes: every number is there, in no line over 80 columns."""
+    rng = np.random.default_rng(0)
+    label = rng.integers(len(classes), size=900)
+    found = scores(label, np.where(rng.random(900) < 0.5, label, 0), classes)
+    named = {f"ECERC_MODEL_{k}.pkl": found for k in range(10)}
+    counts = [str(n) for row in found["confusion"] for n in row]
+    for text, numbers, names in (
+        (checkpoint_table("x.pkl", found, classes, 80), counts + [f"{x:.2f}" for x in found["recall"]], classes),
+        (summary_table(named, classes, None, 80), [f"{x:.2f}" for x in found["f1"]] * 10, list(named)),
+    ):
+        assert max(map(len, text.splitlines())) <= 80
+        have = Counter(re.findall(r"(?<![\w.])[\d.]+(?![\w.])", text))
+        assert all(have[number] >= times for number, times in Counter(numbers).items())
+        for name in names:
+            assert name[:30] in text
+    assert len({len(line) for line in summary_table(named, classes).splitlines()}) == 1  # elsewhere in one piece
+
+
+def test_a_checkpoint_that_fits_stays_in_one_piece():
+    assert checkpoint_table("x.pkl", FOUND, ["a", "b", "c"], 80) == checkpoint_table("x.pkl", FOUND, ["a", "b", "c"])
+    parts = words(checkpoint_table("x.pkl", FOUND, ["a", "b", "c"], 50))
+    assert parts[2] == ["a", "100.00", "66.67", "80.00", "3"]
+    assert parts[6:8] == [["predicted", "as", "a", "b", "c"], ["a", "2", "1", "0"]]
+
+
+def test_predictions_of_several_checkpoints():
+    rows = [(name, f"d{k}", k, "Ann", "joy", np.log(0.9), np.log(0.1)) for name in ("x", "y") for k in range(25)]
+    names = ["checkpoint", "dialogue", "utterance", "speaker", "prediction", "log_prob_joy", "log_prob_sad"]
+    lines = prediction_table(pd.DataFrame(rows, columns=names), None, 20).splitlines()
+    assert lines[0].split() == ["dialogue", "utterance", "speaker", "x", "y"]
+    assert lines[20].split() == ["d19", "19", "Ann", *["joy", "90.0", "%"] * 2]
+    assert lines[21:] == ["… and 5 more"]

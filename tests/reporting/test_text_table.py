@@ -43,3 +43,16 @@ def test_latex(table):
     ]
     assert r"\caption{Rows \& 100 \%. p $<$0.001 is \#1}" in lines
     assert lines[-2:] == [r"\label{tab:it}", r"\end{table}"]
+
+
+def test_text_for_a_terminal(table):
+    assert table.text(80).splitlines() == [
+        "Rows & 100 %",
+        "",
+        "           a_b  − full",
+        "x  1.00 ± 0.10       –",
+        "y        2.00*  −1.00*",
+        "",
+        "p <0.001 is #1",
+    ]
+    assert max(map(len, table.text(20).splitlines())) <= 20
