@@ -25,6 +25,7 @@ from common.commands.benchmark import PARTS, add_arguments
 from common.data import DATASETS
 from common.environment import choose_device, describe
 from common.files import atomic
+from common.terminal import show
 
 
 def main() -> None:
@@ -55,9 +56,9 @@ def measure_all(arguments: argparse.Namespace) -> None:
 
 
 def _show(title, rows):
-    print(f"\n{title}")
+    show(f"\n{title}")
     for name, value in rows.items():
-        print(f"  {name:62} {words(value)}", flush=True)
+        show(f"  {name:62} {words(value)}")
 
 
 def _start(dataset, folder, arguments):

@@ -4,6 +4,7 @@ What goes to a file or a pipe stays whole, a statement a line and a table in one
 written from: so it can be searched, compared and read by programs, and is the same each time.
 """
 
+import os
 import shutil
 import sys
 import unicodedata
@@ -17,10 +18,13 @@ _GAP = 2  # columns between two cells
 def columns(stream: TextIO | None = None) -> int | None:
     """How many columns the terminal has that `stream`, by default standard output, is; None where it is none."""
     stream = sys.stdout if stream is None else stream
-    try:
-        return max(LEAST, shutil.get_terminal_size().columns) if stream.isatty() else None
-    except (AttributeError, ValueError):  # no stream at all; or it was closed
+    if stream is None or stream.closed or not stream.isatty():
         return None
+    try:
+        known = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        known = 0
+    return max(LEAST, known or shutil.get_terminal_size().columns)
 
 
 def show(text: str, stream: TextIO | None = None) -> None:

@@ -1,9 +1,11 @@
 import io
+import re
 
 import pytest
 
 from common import progress
 from common.progress import Progress
+from tests.pseudo_terminal import shown_on_terminal
 
 
 class Terminal(io.StringIO):
@@ -51,6 +53,24 @@ def test_a_terminal_has_bars(monkeypatch):
     bar.close()
     assert "seed 0" in terminal.getvalue()
     assert "\r" in terminal.getvalue()
+
+
+def test_bars_and_lines_have_the_room_of_the_terminal():
+    """Two bars with more to say than there is room for, and a line in between; the most important comes first."""
+
+    def work():
+        bars = [Progress(f"MELD {k}" * 9, 40, "epoch", brief=f"seed {k}", position=k) for k in range(2)]
+        for bar in bars:
+            bar.update("wF1 61.93 (best 61.93 in epoch 39), " + "and more of this, " * 9)
+        bars[0].write("Note: " + "some words " * 20)
+        for bar in bars:
+            bar.close()
+
+    text, lines = shown_on_terminal(work)
+    assert max(map(len, lines)) <= 80
+    for k in range(2):
+        assert any(re.match(rf"seed {k} 1/40 . <.*, wF1 61.93 \(best 61.93 in epoch 39\), and", line) for line in lines)
+    assert " ".join(text.split()).count("some words") == 20
 
 
 @pytest.mark.parametrize("stream", [None, Gone()])

@@ -7,7 +7,6 @@ Without --jobs and --backend, features are made in this process, which is quicke
 """
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 from common.commands.options import add_worker_options, check_workers, short_path, workers_of
 from common.commands.parser import say
 from common.errors import InputError
-from common.terminal import show
+from common.terminal import columns, show
 
 if TYPE_CHECKING:
     from common.features.extract import Workers
@@ -182,8 +181,7 @@ def _show(prediction: "Prediction", output: Path | None) -> None:
         tell(line)
     if len(listed) > MOST:
         tell(f"… and {len(listed) - MOST:,} more are missing{', as the output says' if output else ''}.")
-    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    say("\n".join(lines_of(rows_of(prediction), columns)))
+    say("\n".join(lines_of(rows_of(prediction), columns())))
     corpus = prediction.corpus
     known = int((corpus.label >= 0).sum())
     if known:
