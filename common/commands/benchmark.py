@@ -13,8 +13,12 @@ PARTS = ("start", "load", "products", "epoch", "length", "growth", "run")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to measure, how, and where to write it."""
-    parser.add_argument("--dataset", nargs="+", choices=DATASET_NAMES, default=list(DATASET_NAMES))
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure (default: all)")
+    both = ", ".join(DATASET_NAMES)
+    parser.add_argument(
+        "--dataset", nargs="+", choices=DATASET_NAMES, default=list(DATASET_NAMES), metavar="NAME", help=both
+    )
+    parts = f"what to measure: {', '.join(PARTS)} (default: all)"
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=parts)
     parser.add_argument("--repetitions", type=int, default=5, help="of each measurement (default: 5)")
     parser.add_argument("--threads", type=int, default=1, help="threads for epochs and evaluation (default: 1)")
     parser.add_argument("--epochs", type=int, default=3, help="of each seed in the runs compared (default: 3)")

@@ -17,7 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=DATASET_NAMES,
         nargs="+",
         default=list(DATASET_NAMES),
-        help="layouts to write (default: both)",
+        metavar="NAME",
+        help=f"layouts to write: {', '.join(DATASET_NAMES)} (default: both)",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the random numbers (default: 0)")
     parser.add_argument(

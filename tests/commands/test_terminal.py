@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import common.training.run
-from common.__main__ import main
+from common.__main__ import COMMANDS, main
 from common.reporting import figures
 from common.terminal import width
 from tests.commands.conftest import SMALL
@@ -116,6 +116,18 @@ def test_feature_files(both, project):
 def test_lists(both):
     both(command())
     both(command("environment"))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help(name):
+    """Of each command, and of what it has below it."""
+    texts = [shown_on_terminal(command(name, "--help"))]
+    for words in re.findall(r"^    ([a-z]+) {2}", texts[0][0], re.M) if name in ("features", "experiments") else ():
+        texts.append(shown_on_terminal(command(name, words, "--help")))
+    assert len(texts) == {"features": 5, "experiments": 5}.get(name, 1)
+    for text, lines in texts:
+        assert text.startswith("usage: python -m common ")
+        assert max(map(len, lines)) <= 80
 
 
 def test_an_error_stays_one_line():
