@@ -25,7 +25,7 @@ from common.commands.benchmark import PARTS, add_arguments
 from common.data import DATASETS
 from common.environment import choose_device, describe
 from common.files import atomic
-from common.terminal import show
+from common.terminal import columns, show
 
 
 def main() -> None:
@@ -58,7 +58,8 @@ def measure_all(arguments: argparse.Namespace) -> None:
 def _show(title, rows):
     show(f"\n{title}")
     for name, value in rows.items():
-        show(f"  {name:62} {words(value)}")
+        line, most = f"  {name:62} {words(value)}", columns()
+        show(line if most is None or len(line) <= most else f"  {name}\n      {words(value)}")
 
 
 def _start(dataset, folder, arguments):
