@@ -13,6 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from common.reporting.colors import emotion_colors
 from common.reporting.drawn_text import cut, families, height, width, wrapped
 
 ALL, RECENT = 16, 6  # up to so many earlier turns all have a row; of more, the last ones and those most looked at
@@ -33,7 +34,7 @@ def case_figure(
     """The picture of turn `turn`, from 0, of a `dialogue` as `conversations` makes it.
 
     Of `checkpoint_analysis`: `entry` is that of the turn in `turns`, `attention` that of the dialogue, `gates` those of
-    the checkpoint. `about`: `title`, `classes`, `modalities`, `routes`, and `colors` of the classes, if there are any.
+    the checkpoint. `about`: `title`, `classes`, `modalities`, `routes`.
     """
     plainly = rc_context({"text.parse_math": False, "font.family": families()})  # a sentence may hold dollars
     with plainly, rc_context({"hatch.linewidth": 0.5, "hatch.color": "0.7"}):
@@ -60,14 +61,15 @@ def case_figure(
 def _probabilities(axes, y, about, entry, gold):
     """A bar for each class; returns where the picture goes on."""
     y = _head(axes, _MARGIN, y, "Probabilities")
-    left, longest = _MARGIN + 1.65, 1.2
+    left, longest, colors = _MARGIN + 1.65, 1.2, emotion_colors(about["classes"])
     for k, (name, probability) in enumerate(zip(about["classes"], entry["probability"], strict=True)):
         marks = [word for word, index in (("true", gold), ("predicted", entry["prediction"])) if index == k]
         weight = "bold" if marks else "normal"
         shown = cut(name, 1.55, _SIZE, weight, last=4)
         _text(axes, left - 0.08, y + _ROW / 2, shown, ha="right", va="center", weight=weight)
-        color = about["colors"][k] if about.get("colors") else "0.35"
-        bar = Rectangle((left, y + 0.04), longest * probability, _ROW - 0.08, facecolor=color, edgecolor="0.3", lw=0.5)
+        bar = Rectangle(
+            (left, y + 0.04), longest * probability, _ROW - 0.08, facecolor=colors[k], edgecolor="0.3", lw=0.5
+        )
         axes.add_patch(bar)
         text = f"{probability:.2f}  {' and '.join(marks)}".rstrip()
         _text(axes, left + longest * probability + 0.08, y + _ROW / 2, text, va="center", weight=weight)
@@ -178,9 +180,8 @@ def _turn(axes, y, index, said, columns, about):
         _text(axes, sentence, middle + height(_SIZE, k), line, va="center")
     if said["label"] >= 0:
         name = cut(about["classes"][said["label"]], _LABEL - 0.2, 8, last=4)
-        if about.get("colors"):
-            color = about["colors"][said["label"]]
-            axes.add_patch(Rectangle((first - _LABEL - 0.05, middle - 0.05), 0.1, 0.1, facecolor=color, lw=0))
+        color, corner = emotion_colors(about["classes"])[said["label"]], (first - _LABEL - 0.05, middle - 0.05)
+        axes.add_patch(Rectangle(corner, 0.1, 0.1, facecolor=color, edgecolor="0.3", lw=0.4))
         _text(axes, first - _LABEL + 0.1, middle, name, va="center", color=_GREY, size=8)
     return y + _ROW + height(_SIZE, len(lines) - 1)
 
