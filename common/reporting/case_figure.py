@@ -173,7 +173,7 @@ def _number(index, said):
 def _turn(axes, y, index, said, columns, about):
     """Number, speaker, sentence and label of a turn; returns where the next one begins."""
     name, sentence, first = columns
-    lines, middle = wrapped(said["sentence"], first - _LABEL - 0.15 - sentence, _SIZE), y + _ROW / 2
+    lines, middle = wrapped(said["sentence"], first - _LABEL - 0.2 - sentence, _SIZE), y + _ROW / 2
     _text(axes, name - 0.12, middle, _number(index, said), ha="right", va="center", color=_GREY, size=8)
     _text(axes, name, middle, cut(said["speaker"], _SPEAKER, _SIZE), va="center")
     for k, line in enumerate(lines):

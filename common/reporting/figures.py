@@ -73,9 +73,10 @@ def curves_figure(history: pd.DataFrame, results: pd.DataFrame, title: str) -> F
         figure = Figure(figsize=(9, 3.9 + 0.19 * -(-len(looks) // 3)), layout="constrained")
         losses, scores = figure.subplots(1, 2)
         for seed, rows in history.groupby("seed", sort=False):
-            look = looks[seed] | {"markersize": 3 if len(rows) == 1 else 0}
-            for axes, column in ((losses, "train_loss"), (losses, "valid_loss"), (scores, "valid_wf1")):
-                axes.plot(rows.epoch, rows[column], linestyle=":" if column == "train_loss" else "-", lw=1.4, **look)
+            look = looks[seed] | {"lw": 1.4, "markersize": 7 if len(rows) == 1 else 0}
+            losses.plot(rows.epoch, rows.train_loss, linestyle=":", markerfacecolor="white", **look)
+            losses.plot(rows.epoch, rows.valid_loss, linestyle="-", **look)
+            scores.plot(rows.epoch, rows.valid_wf1, linestyle="-", **look)
         for row in selected.itertuples():
             for axes, value in ((losses, row.valid_loss), (scores, row.valid_wf1)):
                 edge = {"markersize": 7.5, "markeredgecolor": "white", "markeredgewidth": 0.6, "zorder": 3}
@@ -91,7 +92,7 @@ def curves_figure(history: pd.DataFrame, results: pd.DataFrame, title: str) -> F
             axes.set_xlabel("epoch")
             axes.spines[["top", "right"]].set_visible(False)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        _legend(figure, looks, selected)
+        _legend(figure, looks, selected, points=history.seed.value_counts().min() == 1)
         figure.suptitle(cut(title, 8.5, 12), fontsize=12)
     return figure
 
@@ -111,10 +112,12 @@ def _looks(seeds):
     }
 
 
-def _legend(figure, looks, selected):
-    """What lines and marks mean, below the axes."""
+def _legend(figure, looks, selected, points):
+    """What lines and marks mean, below the axes. `points`: whether there are seeds with one epoch, without a line."""
     found = {row.seed: f"epoch {row.epoch}, {row.valid_wf1:.2f}" for row in selected.itertuples()}
-    keys = [Line2D([], [], color="black", linestyle=style, lw=1.4) for style in (":", "-")]
+    fills = ((":", "white"), ("-", "black"))
+    marker = {"marker": "o" if points else "", "color": "black", "lw": 1.4}
+    keys = [Line2D([], [], linestyle=style, markerfacecolor=fill, **marker) for style, fill in fills]
     words = ["training loss", "validation"]
     for seed, look in looks.items():
         keys.append(Line2D([], [], linestyle="-" if seed not in found else "", markersize=7, **look))

@@ -10,10 +10,13 @@ import pytest
 
 import common.training.run
 from common.__main__ import COMMANDS, main
+from common.features.choices import Choices
 from common.reporting import figures
 from common.terminal import width
 from tests.commands.conftest import SMALL
 from tests.experiments.made_up import write_sweep
+from tests.features.light import Letters
+from tests.prediction.made_up import dataset, run_on
 from tests.pseudo_terminal import shown_on_terminal
 from tests.small import result_of
 
@@ -97,6 +100,21 @@ def test_long_names_and_many_classes(both, files, project, monkeypatch, tmp_path
     assert max(map(len, piped.splitlines())) > 200
     assert words_of(piped) - words_of(shown) == set()
     assert not re.search(r"^ +[\d. ±]+$", shown, re.M)  # no row of a table is wrapped like a sentence
+
+
+def test_features_and_emotions_of_a_talk(both, monkeypatch, tmp_path):
+    """With one speaker whose name is long, and a sentence that is; a pipe gets all of it in a line."""
+    monkeypatch.setattr(Choices, "extractors", lambda self, device: {"text": Letters()})
+    run, said = run_on(dataset(tmp_path / "data", Choices()), tmp_path / "run"), "I have told you so, " * 20
+    talk = tmp_path / "talk.txt"
+    talk.write_text(f"{'Bartholomew ' * 5}: Yes.\nAnn: {said}\n")
+    piped, shown = both(command("predict", "--run", run, talk))
+    assert said.strip() in piped
+    assert re.search(r"^Ann +I have told you so, .*… +(angry|calm|glad) +0\.\d\d\d$", shown, re.M)
+    make = ["features", "talk", talk, "--output"]
+    piped, shown = both(command(*make, tmp_path / "one"), command(*make, tmp_path / "two"))
+    assert "text: 2/2 utterances" in piped
+    assert "text 2/2 " in shown
 
 
 @pytest.mark.parametrize("other", ["without-event-encoding", "paper"])

@@ -102,6 +102,12 @@ def test_curves_and_the_selected_epochs():
     assert [line.get_xydata().tolist() for line in loss.lines[-2:]] == [[[1, 1.5]], [[0, 2.5]]]
     assert [line.get_xydata().tolist() for line in score.lines[-2:]] == [[[1, 30]], [[0, 40]]]
     assert len({line.get_marker() for line in score.lines[-2:]}) == 2
+    hollow, full = (line for line in loss.lines[:4] if line.get_xydata().tolist() in ([[0, 3.5]], [[0, 2.5]]))
+    assert (hollow.get_markerfacecolor(), full.get_markerfacecolor()) == ("white", full.get_color())  # without lines
+    assert hollow.get_markersize() == full.get_markersize() > 0
+    training, validation, *_ = figure.legends[0].get_lines()
+    assert (training.get_markerfacecolor(), validation.get_markerfacecolor()) == ("white", "black")
+    assert (training.get_linestyle(), validation.get_linestyle()) == (":", "-")
     assert texts_of(score) == ["40.00"]
     assert score.texts[0].xy == (0, 40)
     words = [text.get_text() for text in figure.legends[0].get_texts()]
