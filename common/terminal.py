@@ -18,7 +18,10 @@ _GAP = 2  # columns between two cells
 def columns(stream: TextIO | None = None) -> int | None:
     """How many columns the terminal has that `stream`, by default standard output, is; None where it is none."""
     stream = sys.stdout if stream is None else stream
-    if stream is None or stream.closed or not stream.isatty():
+    try:
+        if not stream.isatty():
+            return None
+    except (AttributeError, ValueError):  # there is none, it is no file, or it was closed
         return None
     try:
         known = os.get_terminal_size(stream.fileno()).columns

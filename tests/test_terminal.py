@@ -79,5 +79,8 @@ def test_what_is_redirected_is_not_wrapped(monkeypatch):
     assert (columns(io.StringIO()), columns(Terminal())) == (None, 60)
     monkeypatch.setenv("COLUMNS", "7")
     assert columns(Terminal()) == terminal.LEAST
+    closed = io.StringIO()
+    closed.close()
+    assert (columns(closed), columns(object())) == (None, None)
     monkeypatch.setattr(terminal.sys, "stdout", None)
     assert columns() is None

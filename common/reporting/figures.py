@@ -82,7 +82,7 @@ def curves_figure(history: pd.DataFrame, results: pd.DataFrame, title: str) -> F
                 edge = {"markersize": 7.5, "markeredgecolor": "white", "markeredgewidth": 0.6, "zorder": 3}
                 axes.plot([row.epoch], [value], linestyle="", **looks[row.seed] | edge)
         scores.margins(y=0.12)  # room for the number
-        if len(selected):
+        if selected.valid_wf1.notna().any():  # where validation has labels
             best = selected.loc[selected.valid_wf1.idxmax()]
             place = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center", "fontsize": 9, "weight": "bold"}
             scores.annotate(f"{best.valid_wf1:.2f}", (best.epoch, best.valid_wf1), **place)
@@ -114,7 +114,7 @@ def _looks(seeds):
 
 def _legend(figure, looks, selected, points):
     """What lines and marks mean, below the axes. `points`: whether there are seeds with one epoch, without a line."""
-    found = {row.seed: f"epoch {row.epoch}, {row.valid_wf1:.2f}" for row in selected.itertuples()}
+    found = {row.seed: f"epoch {row.epoch}, {row.valid_wf1:.2f}".removesuffix(", nan") for row in selected.itertuples()}
     fills = ((":", "white"), ("-", "black"))
     marker = {"marker": "o" if points else "", "color": "black", "lw": 1.4}
     keys = [Line2D([], [], linestyle=style, markerfacecolor=fill, **marker) for style, fill in fills]

@@ -136,6 +136,15 @@ def test_nothing_lies_over_the_curves(seeds, epochs):
     assert len({(line.get_color(), line.get_marker()) for line in figure.legends[0].get_lines()[2:]}) == seeds
 
 
+def test_curves_of_a_validation_split_without_labels():
+    history, best = history_of(2, 3)
+    results = best[["seed", "epoch"]].rename(columns={"epoch": "selected_epoch"})
+    figure = curves_figure(history.assign(valid_loss=np.nan, valid_wf1=np.nan), results, "title")
+    assert texts_of(figure.axes[1]) == []
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words[2:] == ["seed 0: not finished", f"seed 1: epoch {best.epoch.iloc[0]}"]
+
+
 def test_files_are_the_same_each_time(tmp_path):
     first, again = (
         save_figure(confusion_figure(COUNTS, list("abc"), "title"), tmp_path / name) for name in ("first", "again")
