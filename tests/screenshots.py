@@ -10,7 +10,7 @@ TURN = ".turn.selected"  # the one that the report holds for worth a look, as no
 VIEWS = {
     "report_light": ("light", 1200, 900, "h1"),
     "report_dark": ("dark", 1200, 900, "#calibration"),
-    "explorer_light": ("light", 1200, 1150, "#heading"),
+    "explorer_light": ("light", 1200, 1500, "#heading"),
     "explorer_phone": ("light", 390, 844, TURN),
 }
 
@@ -26,8 +26,9 @@ def screenshots(report: str | Path, folder: str | Path) -> None:
             page.locator(top).evaluate("element => element.scrollIntoView()")
             page.wait_for_timeout(200)  # until what came into view is drawn
             page.screenshot(path=Path(folder) / f"{name}.png")
-        page.click(f"{TURN} [data-do=case]")
         page.set_viewport_size({"width": 1200, "height": 1150})
+        page.click(f"{TURN} [data-do=case]")
+        page.wait_for_timeout(200)
         page.locator(".case-figure").screenshot(path=Path(folder) / "case_figure.png")
 
 

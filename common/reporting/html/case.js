@@ -141,9 +141,9 @@ function cell(svg, route, d, t, k, x, y, height) {
     svg.append(make("rect", { x: x + 3, y: y + 3, width: wide, height: high, ...shade }));
     svg.append(say(x + FIGURE.lane / 2, y + height / 2 + 4, times(multiple), middle));
   } else if (!attention || (seen && !seen[k])) {
-    for (let at = 0; at < wide; at += 8) {
-      const [from, to] = [x + 3 + at, x + 3 + Math.min(at + 8, wide)];
-      svg.append(rule(from, y + 3 + Math.min(high, 12), to, y + 3, { stroke: "#b9c0c7" }));
+    const middleOf = y + height / 2;
+    for (let at = x + 4; at + 8 <= x + 3 + wide; at += 8) {
+      svg.append(rule(at, middleOf + 5, at + 8, middleOf - 5, { stroke: "#b9c0c7" }));
     }
   } else if (seen) svg.append(say(x + FIGURE.lane / 2, y + height / 2 + 4, "·", middle));
 }
