@@ -52,7 +52,7 @@ def _add_arguments(parser: argparse.ArgumentParser, dataset: str, hyperparameter
         nargs="+",
         metavar="RUN",
         help="with --report: compare with another run, its folder or some of its checkpoints, on the same data, each "
-        "with the settings that it was trained with (options given here count for both); --predictions and the first "
-        "table stay those of --checkpoints",
+        "with the settings that it was trained with (options given here count for both); --predictions has the rows of "
+        "--checkpoints alone",
     )
     add_options(parser, EvaluationSettings, hyperparameters)
