@@ -168,10 +168,10 @@ def _write_report(evaluated, paper, reason, tell):
     against = (others[0].report, others[0].log_probs) if others else None
     data = first.report.write(first.log_probs, paper, reason, notes, against)
     if others:
-        from common.reporting.comparison import comparison_lines
+        from common.reporting.comparison import comparison_text
 
-        lines = comparison_lines(data["comparison"], [run["summary"] for run in data["runs"]])
-        tell("\n".join(["", *lines, ""] if lines else []))
+        text = comparison_text(data["comparison"], [run["summary"] for run in data["runs"]], columns())
+        tell(f"\n{text}\n" if text else "")
     tell(f"The report is {short_path(first.report.path)}.")
 
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from common.reporting.intervals import dialogue_confusions, draws, interval, resampled_scores
 from common.reporting.tables import FIGURES
+from common.terminal import table
 
 
 class Predicted(NamedTuple):
@@ -57,28 +58,29 @@ def comparison(
     return {"names": [first.name, second.name], "rows": rows, "turns": turns}
 
 
-def comparison_lines(compared: dict[str, Any], summaries: Sequence[Sequence[dict[str, Any]]]) -> list[str]:
-    """A table of `comparison`, lines of at most 80 columns if class names are short. `summaries`: `summary` of each run
-    in the report. None without labels.
+def comparison_text(
+    compared: dict[str, Any], summaries: Sequence[Sequence[dict[str, Any]]], most: int | None = None
+) -> str:
+    """A `comparison` as it is printed; "" without labels. `summaries`: `summary` of each run in the report.
+
+    `most`: columns of the terminal that a table has to fit, None where there is none.
     """
     if not summaries[0]:
-        return []
+        return ""
+    rows = []
+    for row, *means in zip(compared["rows"], *summaries, strict=True):
+        ends = " to ".join(f"{end:+z.2f}" for end in row["interval"]) if row["interval"] else "–"
+        rows.append([row["name"], *(f"{mean['mean']:.2f}" for mean in means), f"{row['difference']:+z.2f}", ends])
     a, b = compared["names"]
     turns = {name: f"{count:,}" for name, count in compared["turns"].items()}
-    lines = ["Difference, the second less the first, of means over checkpoints, in percent"]
-    lines += [f"  first:  {a}", f"  second: {b}"]
-    wide = max(len(row["name"]) for row in compared["rows"]) + 2
-    lines.append(f"{'':{wide}}{'first':>8}{'second':>8}{'difference':>12}  interval")
-    for row, *means in zip(compared["rows"], *summaries, strict=True):
-        values = "".join(f"{mean['mean']:8.2f}" for mean in means)
-        ends = " to ".join(f"{end:+z.2f}" for end in row["interval"]) if row["interval"] else "–"
-        lines.append(f"{row['name']:{wide}}{values}{row['difference']:>+z12.2f}  {ends}")
-    lines.append("Interval: 95 %, of a paired bootstrap over dialogues; other seeds are not in it.")
-    lines.append(
+    return (
+        f"Difference, the second less the first, of means over checkpoints, in percent\n"
+        f"  first:  {a}\n  second: {b}\n"
+        f"{table(['', 'first', 'second', 'difference', '95 % interval'], rows, most)}\n"
+        "The intervals are of a paired bootstrap over dialogues; other seeds are not in them.\n"
         f"Turns: both right {turns['both_right']}, only the first {turns['first_only']}, "
         f"only the second {turns['second_only']}, neither {turns['both_wrong']}."
     )
-    return lines
 
 
 def _mean_scores(run, label, dialogue, classes, drawn):

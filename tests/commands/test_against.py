@@ -141,7 +141,7 @@ def test_each_run_has_its_own_settings(both, run, other):
 
 
 def test_the_difference_is_that_of_the_means(both, predicted):
-    data, printed, _ = both
+    data, printed, folder = both
     means = [np.mean([scores(part) for part in parts], 0) for parts in predicted]
     compared = data["comparison"]
     assert compared["names"] == [run["name"] for run in data["runs"]]
@@ -152,8 +152,14 @@ def test_the_difference_is_that_of_the_means(both, predicted):
     counts = confusion_matrix(~a, ~b, labels=[False, True]).ravel().tolist()
     assert [*compared["turns"].values()] == counts
     low, high = compared["rows"][1]["interval"]
-    values = f"{means[0][1]:8.2f}{means[1][1]:8.2f}{means[1][1] - means[0][1]:+12.2f}  {low:+.2f} to {high:+.2f}"
-    assert f"weighted F1{values}" in printed.replace("weighted F1  ", "weighted F1")
+    (line,) = [line for line in printed.split("Difference, ")[1].splitlines() if line.startswith("weighted F1")]
+    values = [f"{means[0][1]:.2f}", f"{means[1][1]:.2f}", f"{means[1][1] - means[0][1]:+.2f}"]
+    assert line.split()[2:] == [*values, f"{low:+.2f}", "to", f"{high:+.2f}"]
+    page = (folder / "report.html").read_text()
+    section = re.search(r'<section aria-labelledby="compare">(.*?)</section>', page, re.DOTALL)[1]
+    assert values[2].replace("-", "\u2212") in section
+    for count in compared["turns"].values():
+        assert f"<td>{count}</td>" in section
     for run in data["runs"]:
         assert f"Checkpoints of {run['name']}\n" in printed
         assert f"Test split of {run['name']}, in percent\n" in printed

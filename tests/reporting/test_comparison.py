@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 import common.reporting.comparison
-from common.reporting.comparison import comparison, comparison_lines, predicted
+from common.reporting.comparison import comparison, comparison_text, predicted
 from common.reporting.intervals import draws
 
 CLASSES = ["calm", "glad", "angry"]
@@ -92,8 +92,9 @@ def test_a_run_against_itself_and_without_labels(made):
     assert sum(nothing["turns"].values()) == 0
     alone = comparison(run, run, np.where(dialogue == 1, label, -1), dialogue, CLASSES)
     assert {(row["difference"], row["interval"]) for row in alone["rows"]} == {(0, None)}
-    assert comparison_lines(alone, [[{"mean": 0}] * 6] * 2)[4].split()[-2:] == ["+0.00", "–"]
-    assert comparison_lines(nothing, [[], []]) == []
+    text = comparison_text(alone, [[{"mean": 0}] * 6] * 2)
+    assert [line.split()[-2:] for line in text.splitlines()[4:10]] == [["+0.00", "–"]] * 6
+    assert comparison_text(nothing, [[], []]) == ""
 
 
 def test_intervals_are_the_same_each_time_and_paired(made):
@@ -112,13 +113,19 @@ def test_intervals_are_the_same_each_time_and_paired(made):
     assert one < high < 5 * one
 
 
-def test_lines(made):
+@pytest.mark.parametrize("most", [None, 80, 40])
+def test_the_text(made, most):
+    """Each number stands in its column, and lines of the table fit a terminal."""
     label, dialogue, first, second = made
-    result = comparison(predicted("runs/a", first), predicted("runs/b", second), label, dialogue, CLASSES)
+    names = ["calm", "glad", "as angry as one can be without a word of it"]
+    result = comparison(predicted("runs/a", first), predicted("runs/b", second), label, dialogue, names)
     summaries = [[{"mean": value} for value in values] for values in ([60, 50, 40, 1, 2, 3], [70, 60, 50, 2, 3, 4])]
     result["rows"][0] |= {"difference": 10.0, "interval": [-0.004, 20.0]}
-    lines = comparison_lines(result, summaries)
-    assert max(map(len, lines)) <= 80
-    assert "  first:  runs/a" in lines
-    (line,) = [line for line in lines if line.startswith("accuracy")]
-    assert line.split() == ["accuracy", "60.00", "70.00", "+10.00", "+0.00", "to", "+20.00"]
+    lines = comparison_text(result, summaries, most).splitlines()
+    assert lines[1:3] == ["  first:  runs/a", "  second: runs/b"]
+    body = [line for line in lines if line.startswith("accuracy")]
+    assert " ".join(body).replace("accuracy", "").split() == ["60.00", "70.00", "+10.00", "+0.00", "to", "+20.00"]
+    assert len(body) == {None: 1, 80: 2, 40: 3}[most]
+    if most:
+        assert max(len(line) for line in lines[3:-2]) <= most
+    assert lines[-1].startswith(f"Turns: both right {result['turns']['both_right']}, only the first ")
