@@ -169,12 +169,10 @@ def test_a_split_without_labels(tmp_path):
     corpus.label[:] = -1
     page = written(corpus, tmp_path)
     assert "9 of 9 utterances have no label, so there are predictions, but no scores." in page.html
-    for section in ("classes", "confusion", "groups", "errors"):
+    for section in ("scores", "without", "classes", "confusion", "groups", "errors"):
         assert cells(page.html, section) == []
-    for section in ("scores", "without"):
-        assert cells(page.html, section) == []
-    text = re.sub(r"<script.*?</script>", "", page.html, flags=re.DOTALL)
-    assert "nan" not in text
+    text = re.sub(r"<script.*?</script>|<[^>]*>", " ", page.html, flags=re.DOTALL)
+    assert not re.search(r"\bnan\b", text, re.IGNORECASE)  # the word, as a command line holds any letters
     assert "wrong predictions" not in text
 
 
