@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from common.evaluation.metrics import scores
+from common.reporting.analysis import or_none
 from common.reporting.intervals import dialogue_confusions, draws, interval, resampled_scores
 from common.reporting.tables import FIGURES
 from common.terminal import table
@@ -43,14 +45,18 @@ def comparison(
     `first_only`, `second_only`, `both_wrong`, by `together`.
     """
     label = np.asarray(label)
-    drawn = draws(int(np.max(dialogue)) + 1)
-    drawn = np.concatenate([np.ones_like(drawn[:1]), drawn])  # first the dialogues as they are
-    of_first, of_second = (_mean_scores(run, label, dialogue, len(classes), drawn) for run in (first, second))
-    alone = len(np.unique(np.asarray(dialogue)[label >= 0])) < 2  # no resample differs
-    rows = []
-    for name, values in zip([*FIGURES.values(), *(f"F1 {c}" for c in classes)], (of_second - of_first).T, strict=True):
-        difference = None if np.isnan(values[0]) else float(values[0])
-        rows.append({"name": name, "difference": difference, "interval": None if alone else interval(values[1:])})
+    drawn, count = draws(int(np.max(dialogue)) + 1), len(classes)
+    a, b = (_mean([scores(label, p, list(classes)) for p in run.checkpoints]) for run in (first, second))
+    again = [
+        _mean([resampled_scores(dialogue_confusions(label, p, dialogue, count), drawn) for p in run.checkpoints])
+        for run in (first, second)
+    ]
+    rows = [
+        {"name": name, "difference": or_none(difference), "interval": interval(values)}
+        for name, difference, values in zip(
+            [*FIGURES.values(), *(f"F1 {c}" for c in classes)], b - a, (again[1] - again[0]).T, strict=True
+        )
+    ]
     known = label >= 0
     a, b = (np.asarray(run.together)[known] == label[known] for run in (first, second))
     cells = {"both_right": a & b, "first_only": a & ~b, "second_only": ~a & b, "both_wrong": ~a & ~b}
@@ -83,10 +89,8 @@ def comparison_text(
     )
 
 
-def _mean_scores(run, label, dialogue, classes, drawn):
-    """The mean over checkpoints of accuracy, weighted F1, macro F1 and F1 per class in each resample, (B, 3 + C)."""
-    of_each = []
-    for prediction in run.checkpoints:
-        scores = resampled_scores(dialogue_confusions(label, prediction, dialogue, classes), drawn)
-        of_each.append(np.column_stack([*(scores[key] for key in FIGURES), scores["f1"]]))
-    return np.mean(of_each, axis=0)
+def _mean(scored):
+    """The mean over checkpoints of accuracy, weighted F1, macro F1 and the F1 of classes, (..., 3 + C)."""
+    return np.mean(
+        [np.stack([*(part[key] for key in FIGURES), *np.moveaxis(part["f1"], -1, 0)], -1) for part in scored], 0
+    )

@@ -28,12 +28,13 @@ def dialogue_confusions(label: ArrayLike, prediction: ArrayLike, dialogue: Array
 
 def resampled_scores(confusions: np.ndarray, drawn: np.ndarray) -> dict[str, np.ndarray]:
     """Of each resample `accuracy`, `wf1`, `macro_f1` (B,), and `f1` of the classes (B, C): percent, NaN for scores of
-    nothing.
+    nothing, and where no more than one dialogue has utterances, as resamples could not differ.
 
     `confusions`: see `dialogue_confusions`; `drawn`: see `draws`.
     """
     flat = confusions.reshape(len(confusions), -1).astype(np.float64)
-    total = (drawn.astype(np.float64) @ flat).reshape(-1, *confusions.shape[1:])
+    several = np.count_nonzero(flat.any(1)) > 1
+    total = several * (drawn.astype(np.float64) @ flat).reshape(-1, *confusions.shape[1:])
     hits, support, predicted = np.diagonal(total, axis1=1, axis2=2), total.sum(2), total.sum(1)
     count = support.sum(1)
     f1 = np.where(count[:, None] > 0, 200 * hits / np.maximum(support + predicted, 1), np.nan)

@@ -58,7 +58,10 @@ def test_an_interval_by_hand():
     assert interval(np.full(4, np.nan)) is None
 
 
-def test_scores_of_nothing_are_no_numbers(split):
-    nothing = dialogue_confusions(np.full(60, -1), split[1], split[2], 3)
-    for values in resampled_scores(nothing, draws(8, 5)).values():
+@pytest.mark.parametrize("of", [[], [3]], ids=["nothing", "one dialogue"])
+def test_scores_of_less_than_two_dialogues_are_no_numbers(split, of):
+    """All resamples of one would be alike, and an interval of no width says what nobody knows."""
+    label, prediction, dialogue = split
+    few = dialogue_confusions(np.where(np.isin(dialogue, of), label, -1), prediction, dialogue, 3)
+    for values in resampled_scores(few, draws(8, 50)).values():
         assert np.isnan(values).all()
