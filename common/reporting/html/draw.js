@@ -32,7 +32,8 @@ const isolated = (text) => make("bdi", {}, text); // right-to-left text must not
 const clamped = (value, most) => Math.min(Math.max(value, -most), most);
 
 function row(name, ...cells) {
-  return make("tr", {}, make("th", { scope: "row" }, name), ...cells.map((cell) => make("td", {}, cell)));
+  const place = (cell) => (cell.tagName === "svg" ? { class: "bars" } : {});
+  return make("tr", {}, make("th", { scope: "row" }, name), ...cells.map((cell) => make("td", place(cell), cell)));
 }
 
 /** A table with one head; a head of no letters is the column of bars. `name`: what its file is called. */
