@@ -24,7 +24,7 @@ def spread(row):
 
 
 def between(ends, digits=2):
-    return f"{number(ends[0], digits)} to {number(ends[1], digits)}"
+    return f"{number(ends[0], digits)} to {number(ends[1], digits)}" if ends else "–"
 
 
 def labels(data):
