@@ -213,6 +213,8 @@ def fitting(data, checkpoint, asked):
             bins = [f"{when}-{k + 1}" for when, k in zip(("before", "after"), output["bins"], strict=True) if k >= 0]
             outcomes = {"wrong": label not in (-1, output["prediction"]), "disagree": len(set(said)) > 1}
             outcomes["all-wrong"] = label >= 0 and label not in said
+            outcomes["all-right"] = label >= 0 and {*said} == {label}
+            outcomes["mixed"] = label in said and not outcomes["all-right"]
             fits = {
                 "label": lambda value, label=label: label >= 0 and data["classes"][label] == value,
                 "predicted": lambda value, output=output: data["classes"][output["prediction"]] == value,
@@ -224,6 +226,24 @@ def fitting(data, checkpoint, asked):
                 turns.append(number_of)
         found.append(turns)
     return found
+
+
+COUNTED = """() => [...document.querySelectorAll("#scores, #confusion, #groups")].flatMap(head =>
+    [...head.closest("section").querySelectorAll("tbody tr")].filter(row => row.checkVisibility()).flatMap(row =>
+        [...row.querySelectorAll("a")].filter(a => a.checkVisibility()).map(a =>
+            [a.hash, Number((a.closest("td") ?? row.cells[1]).innerText.replace(",", ""))])))"""
+
+
+def test_each_count_is_that_of_the_turns_that_its_link_leads_to(open_page):
+    page = open_page()
+    counted = page.evaluate(COUNTED)
+    assert {"outcome", "label", "group"} <= {name for hash_, _ in counted for name in parse_qs(hash_[1:])}
+    found = {}
+    for hash_, _ in counted:
+        page.evaluate("hash => { location.hash = hash }", hash_)
+        wait_for(page, "hash => new URLSearchParams(location.hash.slice(1)).has('dialogue')")
+        found[hash_] = int(page.locator("#found").inner_text().split(", ")[1].split()[0].replace(",", ""))
+    assert found == dict(counted)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,8 @@ def fits(data, checkpoint, d, t, asked):
         "wrong": turn["label"] not in (-1, prediction),
         "right": turn["label"] == prediction,
         "all-wrong": turn["label"] >= 0 and turn["label"] not in every,
+        "all-right": every == [turn["label"]] * 2,
+        "mixed": every[0] != every[1] and turn["label"] in every,
         "disagree": every[0] != every[1],
     }
     title, _, row = asked.get("group", ": ").partition(": ")
@@ -58,6 +60,8 @@ ASKED = [
     {"label": "joy", "predicted": "joy", "outcome": "wrong"},
     {"outcome": "all-wrong"},
     {"outcome": "disagree"},
+    {"outcome": "mixed"},
+    {"outcome": "all-right"},
     {"group": "emotion shift: other emotion", "outcome": "right"},
 ]
 BINS = [{"bin": "before-9"}, {"bin": "after-7", "outcome": "wrong"}]  # chosen in the reliability diagrams only

@@ -160,7 +160,7 @@ def test_scores(data, open_page):
     assert f"κ of the predictions: {cohen_kappa_score(*predictions(data)):.2f};" in caption
     assert f"{(predictions(data)[0] == predictions(data)[1]).sum()} turns are predicted alike by all" in caption
     links = page.locator("#scores >> xpath=.. >> a").evaluate_all("all => all.map(a => a.hash)")
-    assert links == ["#outcome=disagree", "#outcome=all-wrong"]
+    assert links == ["#outcome=all-right", "#outcome=mixed", "#outcome=all-wrong"]
 
 
 def test_without_a_part(data, open_page):
@@ -204,7 +204,7 @@ def test_two_runs(two, page_of_two):
     options = page.locator("#checkpoint option").all_inner_texts()
     assert options == [f"{two['runs'][c['run']]['name']} {c['name']}" for c in two["checkpoints"]]
     links = page.locator("#scores >> xpath=.. >> a").evaluate_all("all => all.map(a => a.hash)")
-    assert links[2:] == ["#outcome=disagree&checkpoint=4", "#outcome=all-wrong&checkpoint=4"]
+    assert links[3:] == [f"#outcome={outcome}&checkpoint=4" for outcome in ("all-right", "mixed", "all-wrong")]
     head = page.locator(".headline").inner_text()
     for run in two["runs"]:
         assert run["name"] in head

@@ -30,6 +30,8 @@ const OUTCOME_TESTS = {
   wrong: isWrong,
   right: (d, t) => isLabelled(d, t) && !isWrong(d, t),
   "all-wrong": (d, t) => isLabelled(d, t) && rightCount(d, t) === 0,
+  mixed: (d, t) => isLabelled(d, t) && rightCount(d, t) > 0 && rightCount(d, t) < runOf().checkpoints.length,
+  "all-right": (d, t) => isLabelled(d, t) && rightCount(d, t) === runOf().checkpoints.length,
   disagree: (d, t) => runOf().checkpoints.some((c) => prediction(d, t, c) !== prediction(d, t)),
 };
 
