@@ -82,7 +82,7 @@ function turnItem(t) {
   const button = make("button", { type: "button", "aria-expanded": $("all").checked, "aria-controls": `details-${t}` },
     who, " ", words, " ", verdict(t));
   const item = make("li", { class: "turn", "data-turn": t },
-    make("div", { class: "lanes" },
+    make("div", { class: "lanes", "aria-hidden": "true" },
       ...lanesOf().map((route) => make("span", { "data-words": `${spaced(route)}: among others` }))),
     button,
     make("div", { class: "minis", "aria-hidden": "true" }),
