@@ -74,6 +74,16 @@ def test_links_of_the_sections_filter_and_keep_the_theme(data, open_page):
     assert asked(page) == said | first
 
 
+def test_a_link_to_what_is_shown_leads_there(data, open_page):
+    page = open_page(f"#dialogue={data['dialogues'][4]['id']}&turn=18")
+    page.evaluate(
+        """() => { const link = document.createElement("a"); link.id = "same"; link.textContent = "here";
+            link.href = location.hash; document.querySelector("h1").append(link); scrollTo(0, 0) }"""
+    )
+    page.click("#same")
+    wait_for(page, "() => scrollY > 0 && document.activeElement.closest('.turn.selected')")
+
+
 def test_a_place_of_the_page_keeps_what_is_shown(data, open_page):
     page = open_page(f"#dialogue={data['dialogues'][4]['id']}&turn=5&outcome=wrong&theme=dark&checkpoint=2&sort=share")
     state = f"""() => [({SHOWN})(), document.querySelector("#outcome").value, document.querySelector("#sort").value,

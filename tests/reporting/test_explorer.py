@@ -53,6 +53,7 @@ ASKED = [
     {"search": "friend HER"},
     {"search": "&IMPRO=03#%<"},
     {"search": "<script>"},
+    {"search": "&ünal"},
     {"label": "fear", "predicted": "neutral"},
     {"outcome": "wrong", "speaker": "1"},
     {"label": "joy", "outcome": "wrong", "search": "not"},

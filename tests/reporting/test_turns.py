@@ -251,6 +251,24 @@ def test_case_figure(data, open_page):
     assert page.locator(".case-figure").count() == 0
 
 
+@pytest.mark.parametrize(
+    ("text", "most"),
+    [("one and more of it " * 30, 50), ("one and more of it " * 30, 3), ("x" * 900, 50), ("x" * 900, 2)],
+)
+def test_sentences_of_the_case_figure_are_wrapped(open_page, text, most):
+    """All of it in lines that fit, or an ellipsis where there are too many of them."""
+    measure = "([text, most]) => wrapped(text, 200, most).map(line => [line, widthOf(line)])"
+    lines = open_page().evaluate(measure, [text, most])
+    assert max(width for _, width in lines) <= 200
+    joined = (" " if " " in text else "").join(line for line, _ in lines)
+    if most == 50:
+        assert joined == text.strip()
+    else:
+        assert len(lines) == most
+        assert joined.endswith(" …")
+        assert text.startswith(joined.removesuffix(" …"))
+
+
 @pytest.mark.parametrize("allowed", [True, False])
 def test_link_to_a_turn(data, open_page, allowed):
     page = open_page(f"#dialogue={data['dialogues'][2]['id']}&turn=3&checkpoint=2&search=a&theme=dark")

@@ -14,7 +14,7 @@ function widthOf(text, weight = "normal") {
 function wrapped(text, width, most, weight) {
   const lines = [];
   let line = "";
-  for (const word of text.split(/\s+/)) {
+  for (const word of text.trim().split(/\s+/)) {
     const longer = line ? `${line} ${word}` : word;
     if (widthOf(longer, weight) <= width) {
       line = longer;
