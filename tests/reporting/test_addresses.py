@@ -130,6 +130,26 @@ def test_what_is_not_there_is_said(open_page, hash_, words):
     assert page.locator(".turn").count() > 0
 
 
+def test_turns_that_have_gone_are_not_filled(data, open_page):
+    """They come into view in the very moment in which another address takes them away."""
+    page = open_page("#search=nothing like it")
+    id_ = data["dialogues"][4]["id"]
+    for hash_ in (f"dialogue={id_}", "search=nothing like it", f"dialogue={id_}", "search=nor this"):
+        page.evaluate("hash => { document.querySelector('#explorer').scrollIntoView(); location.hash = hash }", hash_)
+        page.wait_for_timeout(30)
+    page.evaluate(
+        """id => new Promise(done => requestAnimationFrame(() => {
+            go({ dialogue: positionOf.get(id), search: null });
+            requestAnimationFrame(() => {
+              go({ dialogue: -1, search: "nothing like it" });
+              setTimeout(done, 100);
+            });
+        }))""",
+        id_,
+    )
+    assert page.locator(".turn").count() == 0
+
+
 def test_theme(open_page):
     page = open_page()
     ground = "getComputedStyle(document.documentElement).backgroundColor"

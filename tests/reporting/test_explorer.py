@@ -54,6 +54,8 @@ ASKED = [
     {"search": "&IMPRO=03#%<"},
     {"search": "<script>"},
     {"search": "&ünal"},
+    {"search": "!-- <"},
+    {"search": "x" * 50_000},
     {"label": "fear", "predicted": "neutral"},
     {"outcome": "wrong", "speaker": "1"},
     {"label": "joy", "outcome": "wrong", "search": "not"},
@@ -71,7 +73,7 @@ BINS = [{"bin": "before-9"}, {"bin": "after-7", "outcome": "wrong"}]  # chosen i
 @pytest.mark.parametrize(
     ("by", "asked"),
     [*(("address", asked) for asked in [{}, *ASKED, *BINS]), *(("controls", asked) for asked in ASKED)],
-    ids=lambda value: value if isinstance(value, str) else " ".join(value.values()) or "none",
+    ids=lambda value: value if isinstance(value, str) else " ".join(value.values())[:60] or "none",
 )
 def test_filters(data, open_page, by, asked):
     """The list has the conversations with a turn that fits, each leads to its first one; an address does so at once."""

@@ -7,8 +7,13 @@ let matches = []; // {d, fitting: turns that the filters are about, turn: the on
 /** The words looked for as a pattern: the same one finds and marks them. Null where there are none. */
 function searched() {
   const words = (view.search ?? "").trim();
-  return words ? new RegExp(words.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&"), "giu") : null;
+  if (!words) return null;
+  if (words.length > longest) return /(?!)/gu; // nothing is that long, and a pattern may not be of any length
+  return new RegExp(words.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"), "giu");
 }
+
+const longest = Math.max(0, ...dialogues.map(({ id, turns }) =>
+  turns.reduce((most, { speaker, sentence }) => Math.max(most, speaker.length, sentence.length), id.length)));
 
 /** The position [table, row] of a group that is named as in the address, "TITLE: ROW"; null where there is none. */
 function groupOf(name) {

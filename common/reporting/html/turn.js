@@ -164,7 +164,7 @@ function mostLost(d) {
 }
 
 const sight = new IntersectionObserver((seen) => {
-  for (const { isIntersecting, target } of seen) if (isIntersecting) fill(target);
+  for (const { isIntersecting, target } of seen) if (isIntersecting && items.includes(target)) fill(target);
 }, { rootMargin: "600px" });
 
 /** Fills the turns in view now, and the others when they come into view. */
