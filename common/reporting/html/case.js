@@ -189,7 +189,7 @@ function gatePanel(svg, d, t, x, y) {
   const { gates } = data.checkpoints[view.checkpoint];
   const lines = parts().map(([name, k, kind]) => {
     const z = result(`${kind}gate_z`, d, t)[k];
-    return fromMiddle(spaced(name), z, 3, `${signed(z, 2)} sd (${number(gates[name][0] + z * gates[name][1])})`);
+    return fromMiddle(spaced(name), z, 3, `${signed(z, 2)} sd (≈ ${number(gates[name][0] + z * gates[name][1])})`);
   });
   return panel(svg, x, y, "Gates, in standard deviations from their average over the split", lines);
 }

@@ -49,10 +49,10 @@ function gateTable(d, t) {
   const rows = parts().map(([name, k, kind]) => {
     const z = result(`${kind}gate_z`, d, t)[k];
     const [mean, std] = gates[name];
-    return row(spaced(name), signedBars([z], 3), signed(z, 2), number(mean + z * std), number(mean));
+    return row(spaced(name), signedBars([z], 3), signed(z, 2), number(mean + z * std), number(mean, 4));
   });
   const caption = "Gates, in standard deviations (sd) from their average over the split";
-  return table(caption, ["gate of", "", "sd", "gate", "average"], rows, fileName("gates", d, t));
+  return table(caption, ["gate of", "", "sd", "gate, about", "average"], rows, fileName("gates", d, t));
 }
 
 /** What each checkpoint of each run, and each ensemble, predicts. */
