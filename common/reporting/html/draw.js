@@ -73,8 +73,10 @@ function signedBars(values, most) {
     (value < 0 ? below : above).push([value < 0 ? 50 - width : 50, 8 * k, width, 6]);
   });
   const height = 8 * values.length - 2;
-  const parts = [boxes("track", values.map((_, k) => [0, 8 * k, 100, 6])), boxes("fill below", below),
-    boxes("fill", above), boxes("tick", [[49.5, 0, 1, height]])];
+  const parts = [boxes("track", values.map((_, k) => [0, 8 * k, 100, 6]))];
+  if (below.length) parts.push(boxes("fill below", below));
+  if (above.length) parts.push(boxes("fill", above));
+  parts.push(boxes("tick", [[49.5, 0, 1, height]]));
   return chart(100, height, values.length > 1 ? 6 * values.length : 8, parts);
 }
 
