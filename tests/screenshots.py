@@ -10,7 +10,7 @@ TURN = ".turn.selected"  # the one that the report holds for worth a look, as no
 VIEWS = {
     "report_light": ("light", 1200, 900, "h1"),
     "report_dark": ("dark", 1200, 900, "#calibration"),
-    "explorer_light": ("light", 1200, 1500, "#heading"),
+    "explorer_light": ("light", 1200, 1235, "#heading"),
     "explorer_phone": ("light", 390, 844, TURN),
 }
 
