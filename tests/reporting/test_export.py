@@ -50,6 +50,7 @@ def save(page, name, kind):
     around = "self::figure or contains(@class, 'scroll') or contains(@class, 'stripes')"
     menu = node.locator(f"xpath=ancestor-or-self::*[{around}][1]")
     button = menu.locator(f"xpath=(descendant::button | following-sibling::details[1]/button)[text()='{kind}']")
+    page.wait_for_timeout(110)  # Chromium takes ten downloads a second, and drops others
     with page.expect_download() as download:
         button.click()
     return download.value.suggested_filename, download.value.path().read_bytes()
