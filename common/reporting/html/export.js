@@ -15,7 +15,8 @@ const isNumber = (text) => /^[+\u2212-]?\d{1,3}(,?\d{3})*(\.\d+)?( %)?$/.test(te
 const plain = (text) => text.replace("\u2212", "-").replace(/,| %$|^\+/g, "");
 
 /** [caption, head rows, body rows] of a table: texts, without columns that show none. Cells over several columns are
- * repeated, and head cells that say so (data-split) become columns of their own: "1.2 ± 0.3" is 1.2 and 0.3. */
+ * repeated. With `split`, head cells that say so (data-split) become columns of their own, "1.2 ± 0.3" is 1.2 and 0.3,
+ * and numbers are plain; what is isolated (bdi) is data, and its words stay even where they look like a number. */
 function tableTexts(table, split) {
   const widths = [...(table.tHead?.rows[table.tHead.rows.length - 1].cells ?? [])].map((cell) =>
     split && cell.dataset.split ? cell.dataset.split.split("|").length : 1);
@@ -24,11 +25,11 @@ function tableTexts(table, split) {
     return [...row.cells].flatMap((cell) => {
       const text = oneLine(shownText(cell));
       const wide = widths.slice(column, (column += cell.colSpan)).reduce((sum, width) => sum + width, 0);
-      if (wide === 1) return [text];
+      if (wide === 1) return [split && !head && isNumber(text) && !cell.querySelector("bdi") ? plain(text) : text];
       const parts = split && cell.dataset.split?.split("|");
       if (head) return parts ? parts.map((part) => `${text} ${part}`) : Array(wide).fill(text);
       const numbers = text.match(NUMBER) ?? [];
-      return Array.from({ length: wide }, (_, part) => numbers[part] ?? "");
+      return Array.from({ length: wide }, (_, part) => plain(numbers[part] ?? ""));
     });
   };
   const rows = (part, head) => [...(part?.rows ?? [])].map((row) => texts(row, head));
@@ -45,8 +46,7 @@ function tableCsv(table) {
   const [, head, body] = tableTexts(table, true);
   const cell = (text) => {
     let value = text === "–" ? "" : text;
-    if (isNumber(value)) value = plain(value);
-    else if (/^[=+\-@]/.test(value)) value = `'${value}`;
+    if (/^[=+\-@]/.test(value) && !isNumber(value)) value = `'${value}`;
     return /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
   };
   const names = (head[0] ?? []).map((_, k) => oneLine(head.map((row) => row[k]).join(" ")));
