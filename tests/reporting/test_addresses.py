@@ -116,6 +116,7 @@ def test_a_place_of_the_page_keeps_what_is_shown(data, open_page):
     [
         ("#dialogue=nobody&turn=1", "This report has no conversation nobody."),
         ("#dialogue=100&turn=99", "There is no turn 99."),
+        ("#dialogue=100&turn=1.5", "There is no turn 1.5."),
         ("#dialogue=100&turn=1&checkpoint=3", "There is no checkpoint 3."),
         ("#label=envy&predicted=joy", "Nothing here has the label “envy”; it is left out."),
         ("#group=age: old", "Nothing here has the group “age: old”; it is left out."),
@@ -203,6 +204,12 @@ def test_keyboard_in_the_turns(data, open_page):
     page.keyboard.press("Tab")  # into the opened turn, from where Escape closes it too
     page.keyboard.press("Escape")
     assert page.evaluate(state) == ["2", "false"]
+    before = asked(page)
+    page.locator("#search").press("n")  # a letter there
+    assert asked(page) == before | {"search": "n"}
+    page.fill("#search", "")
+    page.locator("#all").press("n")  # a box takes no letters
+    assert asked(page)["turn"] != before.get("turn")
 
 
 def test_one_tab_stop_for_the_list(data, open_page):

@@ -37,8 +37,10 @@ def predictions(data):
 
 @pytest.fixture(scope="module")
 def two():
-    """Two runs with three checkpoints each, and their comparison, made up."""
+    """Two runs with three checkpoints each, and their comparison, made up; the second has no video, and an odd name."""
     data = made_up(some_corpus([5, 9, 4, 14], seed=2), runs=2, seed=3)
+    data["runs"][1]["name"] = "runs/b|<"
+    data["runs"][1]["without"] = [row for row in data["runs"][1]["without"] if row["name"] != "visual"]
     rows = [
         {"name": a["name"], "difference": b["mean"] - a["mean"], "interval": [b["mean"] - a["mean"] - k, 1.5 + k]}
         for k, (a, b) in enumerate(zip(data["runs"][0]["summary"], data["runs"][1]["summary"], strict=True))
@@ -230,3 +232,24 @@ def test_about(data, open_page):
             [svg.querySelectorAll("polyline").length, svg.querySelectorAll("circle").length])"""
     )
     assert drawn == [[6, 3], [3, 3]]  # of three seeds: two losses, one score
+
+
+def test_a_part_that_one_run_lacks_has_the_room_of_its_bar(two, page_of_two):
+    (row,) = page_of_two.evaluate(
+        """() => [...document.querySelectorAll(".first tbody tr")].filter(row => row.innerText.startsWith("visual"))
+            .map(row => [...row.querySelectorAll(".plot svg")].map(svg => svg.childElementCount > 0)
+                .concat(row.cells[row.cells.length - 1].innerText))"""
+    )
+    assert row == [True, False, "–"]
+
+
+def test_a_class_that_never_occurs_leads_nowhere(chromium, tmp_path):
+    corpus = some_corpus([5, 3])
+    corpus.label[corpus.label == 2] = 0
+    (tmp_path / "report.html").write_text(report_page(made_up(corpus)), encoding="utf-8")
+    page = chromium.new_page()
+    page.goto((tmp_path / "report.html").as_uri())
+    linked = page.locator(".first tbody a").evaluate_all("all => all.map(a => a.innerText)")
+    assert linked == [name for k, name in enumerate(corpus.classes) if (corpus.label == k).any()]
+    assert "fear" not in linked
+    page.close()

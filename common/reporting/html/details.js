@@ -128,7 +128,8 @@ function headTable(d, t) {
 // ---- taken out
 
 /** Letters that every file system takes. */
-const fileName = (what, d, t) => `${what}_${dialogues[d].id.replace(/[^\p{L}\p{N}_-]+/gu, "_")}_turn_${t + 1}`;
+const fileName = (what, d, t) =>
+  `${what}_${[...dialogues[d].id.replace(/[^\p{L}\p{N}_-]+/gu, "_")].slice(0, 60).join("")}_turn_${t + 1}`;
 
 function actions(d, t) {
   const button = (what, words) => make("button", { type: "button", "data-do": what }, words);

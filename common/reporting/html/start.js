@@ -79,7 +79,8 @@ $("turns").addEventListener("keydown", (event) => {
 });
 
 document.querySelector(".explorer").addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input:not([type=checkbox]), select, textarea")) return; // where letters are typed
   const step = { n: 1, p: -1 }[event.key];
   if (step) {
     event.preventDefault();

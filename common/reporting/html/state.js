@@ -90,8 +90,8 @@ function missing(hash) {
   if (id !== null && !positionOf.has(id)) return [`This report has no conversation ${id}.`];
   const turns = id === null ? 0 : dialogues[positionOf.get(id)].turns.length;
   const sizes = { turn: turns, checkpoint: data.checkpoints.length };
-  const isInside = (name) => Number(parts.get(name)) >= 1 && Number(parts.get(name)) <= sizes[name];
-  const isOutside = (name) => parts.has(name) && !isInside(name);
+  const isInside = (k, size) => Number.isInteger(k) && k >= 1 && k <= size;
+  const isOutside = (name) => parts.has(name) && !isInside(Number(parts.get(name)), sizes[name]);
   return Object.keys(sizes).filter(isOutside).map((name) => `There is no ${name} ${parts.get(name)}.`);
 }
 
