@@ -161,6 +161,8 @@ class _Run:
 
     def _results(self, path):
         self.selected = {int(row["seed"]): int(row["selected_epoch"]) for row in _rows(path)}
+        if not self.selected:
+            raise ValueError("no seed in it")
 
     def _history(self, path):
         curves: dict[int, dict[str, list]] = {}
@@ -195,8 +197,13 @@ def _lists(values):
 
 
 def _without_folders(sources):
-    """SHA-256 of files by name, for those that are known by their path, too."""
-    return {Path(str(name)).name: str(digest) for name, digest in sources.items()}
+    """SHA-256 of files by name, for those that are known by their path, too; with as much of it as tells them apart."""
+    paths = [Path(str(name)) for name in sources]
+    depth = 1
+    while len({path.parts[-depth:] for path in paths}) < len({*paths}):
+        depth += 1
+    named = ("/".join(path.parts[-depth:]) for path in paths)
+    return {name: str(digest) for name, digest in zip(named, sources.values(), strict=True)}
 
 
 def _git(root, *words):

@@ -90,6 +90,8 @@ def test_no_path_of_the_machine_is_told(run):
     assert provenance["trained"]["data_files"] == {"u.csv": "ab"}
     corpus = replace(random_corpus([2]), sources={"/home/alice/a/t.npy": "01", "u.csv": "02"})
     assert about(corpus, "test", CPU)["data_files"] == {"t.npy": "01", "u.csv": "02"}
+    corpus = replace(corpus, sources={"/home/alice/a/t.npy": "01", "/home/alice/b/t.npy": "02", "u.csv": "03"})
+    assert about(corpus, "test", CPU)["data_files"] == {"a/t.npy": "01", "b/t.npy": "02", "u.csv": "03"}
 
 
 def test_missing_files(run):
@@ -119,6 +121,7 @@ def test_missing_files(run):
         ("settings.yaml", "hyperparameters: {seeds: 5}\ndata: 3"),
         ("results.csv", "seed,selected_epoch\n7,one\n"),
         ("results.csv", "seed\n7\n"),
+        ("results.csv", ""),
         ("results.csv", "seed,selected_epoch\n7,1,1\n"),
         ("results.csv", "\xff\x00"),
         ("history.csv", "seed,epoch,train_loss,valid_loss,valid_wf1\n7,0,1.2,3.4\n"),
