@@ -23,6 +23,9 @@ class OneLineParser(argparse.ArgumentParser):
 
     def parse_known_args(self, args=None, namespace=None):
         self._words = sys.argv[1:] if args is None else args
+        if "" in self._words:  # as a path it would be the folder one is in
+            after = ["the command line", *self._words][list(self._words).index("")]
+            self.error(f"{after}: found an empty word; expected a value (is a variable of the shell not set?)")
         arguments, others = super().parse_known_args(args, namespace)
         if others:  # a subcommand would leave them to its parent, which does not know its options
             self.error(f"unrecognized arguments: {' '.join(others)}")

@@ -103,6 +103,18 @@ def ends(capsys, error, *options):
     return printed.err, status
 
 
+@pytest.mark.parametrize(
+    ("words", "after"), [(["--report", ""], "--report"), (["", "--report", "x"], "the command line")]
+)
+def test_an_empty_word_is_refused(words, after):
+    """As a path it would be the folder one is in."""
+    parser = OneLineParser()
+    parser.add_argument("--report", type=Path)
+    parser.add_argument("talk", nargs="?", type=Path)
+    with pytest.raises(InputError, match=rf"^{after}: found an empty word; expected a value"):
+        parser.parse_args(words)
+
+
 def test_how_errors_end_a_command(capsys):
     """The options that mend an error are those which the command has."""
     error = InputError("a:\nb", ["data_dir", "labels"])
