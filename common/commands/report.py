@@ -125,6 +125,8 @@ class Report:
         corpus, split = self._corpus, self._split
         label, told = corpus.label[corpus.rows(split)], []
         told += label_notes(label, corpus.classes) + ([f"No comparison with the paper: {note}."] if note else [])
+        if split != "test":
+            told.append(f"The {split} split had a part in the training: other conversations will not score as well.")
         told += ["Probabilities are calibrated, by the temperature of each checkpoint."] if self._calibrated else []
         runs = [self._evaluated(log_probs, paper)]
         if against:

@@ -111,7 +111,7 @@ def _history(axes, y, turns, turn, seen, about):
     """
     y = _head(axes, _MARGIN, y, "Attention to earlier turns as a multiple of uniform, mean over heads")
     if not turn:
-        return _note(axes, y, "This is the first turn: there is nothing before it.")
+        return _note(axes, y, "This is the first turn: no other one came before it.")
     if not seen:
         return y
     first = _WIDTH - _MARGIN - _CELL * len(seen)  # where the cells begin

@@ -45,7 +45,7 @@ def groups_of(corpus: Corpus, split: str) -> tuple[list[dict[str, Any]], np.ndar
         ),
         (
             "own history",
-            "Earlier turns of the same speaker: what the two self routes look at.",
+            "Earlier turns of the same speaker: what self emotion looks at.",
             _COUNTS,
             np.minimum(by_speaker, 3),
         ),

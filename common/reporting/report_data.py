@@ -56,9 +56,10 @@ def report_data(
     for dialogue in dialogues:
         for turn in dialogue["turns"]:
             turn["groups"] = next(place)
+    dataset = f"synthetic {corpus.name}" if "synthetic" in corpus.sources else corpus.name
     return {
-        "title": f"ECERC on {corpus.name}, {split} split",
-        "dataset": corpus.name,
+        "title": f"ECERC on {dataset}, {split} split",
+        "dataset": dataset,
         "split": split,
         "notes": list(notes),
         "calibrated": calibrated,

@@ -158,8 +158,8 @@ def test_the_difference_is_that_of_the_means(both, predicted):
     page = (folder / "report.html").read_text()
     section = re.search(r'<section aria-labelledby="compare">(.*?)</section>', page, re.DOTALL)[1]
     assert values[2].replace("-", "\u2212") in section
-    for count in compared["turns"].values():
-        assert f"<td>{count}</td>" in section
+    for way, count in compared["turns"].items():
+        assert (f'<a href="#outcome={way.replace("_", "-")}">{count}</a>' if count else "<td>0</td>") in section
     for run in data["runs"]:
         assert f"Checkpoints of {run['name']}\n" in printed
         assert f"Test split of {run['name']}, in percent\n" in printed

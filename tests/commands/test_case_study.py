@@ -75,7 +75,7 @@ def test_a_first_turn_has_no_history(called, files, monkeypatch, tmp_path):
     drawn = []
     monkeypatch.setattr(figures, "save_figure", lambda figure, path: drawn.append(figure) or [])
     called("--dialogue", files[1].ids[0], "--utterance", 1, "--output", tmp_path / "case")
-    assert "This is the first turn: there is nothing before it." in [t.get_text() for t in drawn[0].axes[0].texts]
+    assert "This is the first turn: no other one came before it." in [t.get_text() for t in drawn[0].axes[0].texts]
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def test_turns_that_are_not_among_the_largest_share_the_rest():
 
 def test_a_first_turn_has_no_history():
     said = texts(case_figure(*given(talk(1, 20, 2), {})))
-    assert "This is the first turn: there is nothing before it." in said
+    assert "This is the first turn: no other one came before it." in said
 
 
 def test_losses_and_gates():

@@ -240,7 +240,7 @@ def test_png_shows_the_diagram(page):
     file, content = save(page, "reliability-before-ECERC_MODEL.pkl", "PNG")
     assert file == "reliability-before-ECERC_MODEL.pkl.png"
     image = Image.open(io.BytesIO(content)).convert("RGB")
-    assert image.size == (3 * 405, 3 * 352)
+    assert image.size == (3 * 405, 3 * 368)
     colors = {color for _, color in image.getcolors(1 << 20)}
     assert (255, 255, 255) in colors
     pixels = np.asarray(image).reshape(-1, 3).astype(int)

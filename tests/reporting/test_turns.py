@@ -86,6 +86,12 @@ def check_words(data, checkpoint, d, t, button):
     )
 
 
+def blind(data, checkpoint, d, t, name):
+    """What is said of a route that saw nothing."""
+    seen = data["checkpoints"][checkpoint]["attention"][d].get(name)
+    return ", no history" if seen and seen[t] is None else ""
+
+
 def check_tables(data, checkpoint, d, t, seen):
     (output, prediction), part = result(data, checkpoint, d, t), data["checkpoints"][checkpoint]
     run, classes, label = data["runs"][0], data["classes"], data["dialogues"][d]["turns"][t]["label"]
@@ -93,7 +99,12 @@ def check_tables(data, checkpoint, d, t, seen):
     drops = [output[f"{kind}drop"][k] for _, kind, k in parts_of(run)]
     without = [output[f"{kind}without"][k] for _, kind, k in parts_of(run)]
     assert losses == [
-        [name.replace("_", " "), "", number(drop, sign=True), "stays" if k == prediction else f"becomes {classes[k]}"]
+        [
+            name.replace("_", " ") + blind(data, checkpoint, d, t, name),
+            "",
+            number(drop, sign=True),
+            "stays" if k == prediction else f"becomes {classes[k]}",
+        ]
         for (name, _, _), drop, k in zip(parts_of(run), drops, without, strict=True)
     ]
     most = max(abs(x) for k in range(12) for x in _drops(result(data, checkpoint, d, k)[0]))
@@ -225,7 +236,7 @@ def test_case_figure(data, open_page):
     page.click(".selected .case summary")
     with page.expect_download() as download:
         page.click(".selected .case button >> text=SVG")
-    assert download.value.suggested_filename == f"case_{data['dialogues'][d]['id']}_turn_{t + 1}.svg"
+    assert download.value.suggested_filename == f"case_ECERC_MODEL_{data['dialogues'][d]['id']}_turn_{t + 1}.svg"
     svg = Path(download.value.path()).read_text(encoding="utf-8")
     words = " ".join(re.findall(r"<text[^>]*>([^<]*)", svg))
     output, prediction = result(data, 0, d, t)
@@ -286,7 +297,7 @@ def test_link_to_a_turn(data, open_page, allowed):
 def test_tables_of_a_turn_are_taken_out(data, open_page):
     page = open_page(f"#dialogue={data['dialogues'][2]['id']}&turn=3")
     page.click(".selected [data-do=heads]")
-    end = f"_{data['dialogues'][2]['id']}_turn_3.csv"
+    end = f"_ECERC_MODEL_{data['dialogues'][2]['id']}_turn_3.csv"
     menus = page.locator(".selected .save")
     names = []
     for k in range(menus.count()):

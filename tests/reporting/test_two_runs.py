@@ -66,7 +66,7 @@ def test_a_turn_without_history_says_what_its_run_does(open_page):
 
 
 @pytest.mark.parametrize("checkpoint", [0, 2])
-@pytest.mark.parametrize("outcome", ["all-wrong", "disagree"])
+@pytest.mark.parametrize("outcome", ["all-wrong", "disagree", "mixed"])
 def test_outcomes_are_of_one_run(data, open_page, checkpoint, outcome):
     page = open_page(f"#outcome={outcome}&checkpoint={checkpoint + 1}")
     run = data["runs"][data["checkpoints"][checkpoint]["run"]]
@@ -74,5 +74,20 @@ def test_outcomes_are_of_one_run(data, open_page, checkpoint, outcome):
     predictions = np.array(
         [[turn["prediction"] for turn in data["checkpoints"][c]["turns"]] for c in run["checkpoints"]]
     )
-    count = {"all-wrong": (predictions != label).all(0), "disagree": np.ptp(predictions, axis=0) > 0}[outcome].sum()
+    counts = {"all-wrong": (predictions != label).all(0), "disagree": np.ptp(predictions, axis=0) > 0}
+    counts["mixed"] = (predictions == label).any(0) & (predictions != label).any(0)
+    count = counts[outcome].sum()
     assert f", {count} turn" in page.locator("#found").inner_text()
+
+
+@pytest.mark.parametrize("outcome", ["both-right", "first-only", "second-only", "both-wrong"])
+def test_turns_that_only_one_run_has_right(data, open_page, outcome):
+    """By the ensemble of each."""
+    page = open_page(f"#outcome={outcome}")
+    label = np.array([turn["label"] for dialogue in data["dialogues"] for turn in dialogue["turns"]])
+    first, second = (np.array(run["ensemble"]["predictions"]) == label for run in data["runs"])
+    ways = {"both-right": first & second, "first-only": first & ~second, "second-only": ~first & second}
+    ways["both-wrong"] = ~first & ~second
+    count = (ways[outcome] & (label >= 0)).sum()
+    assert f", {count} turn" in page.locator("#found").inner_text()
+    assert page.locator("#outcome").input_value() == outcome

@@ -63,7 +63,7 @@ function caseFigure(d, t) {
     svg.append(say(FIGURE.left, y, line, { "font-weight": "bold" }));
     y += FIGURE.line;
   }
-  svg.append(say(FIGURE.left, y, cut(data.checkpoints[view.checkpoint].name, 900), { fill: MUTED }));
+  svg.append(say(FIGURE.left, y, cut(nameOf(view.checkpoint), 900), { fill: MUTED }));
   y = historyPart(svg, d, t, y + 30) + 34;
   const x = [0, 1, 2].map((k) => FIGURE.left + (k * (FIGURE.width - 2 * FIGURE.left + 24)) / 3);
   const ends = [lossPanel(svg, d, t, x[0], y), probabilityPanel(svg, d, t, x[1], y), gatePanel(svg, d, t, x[2], y)];

@@ -24,7 +24,8 @@ function lossTable(d, t) {
   const rows = parts().map(([name, k, kind]) => {
     const loss = result(`${kind}drop`, d, t)[k];
     const without = result(`${kind}without`, d, t)[k];
-    const drawn = row(spaced(name), signedBars([loss], mostLost(d)), signed(loss),
+    const saw = kind && lanesOf().includes(name) && !attentionOf(name, d, t) ? ", no history" : "";
+    const drawn = row(spaced(name) + saw, signedBars([loss], mostLost(d)), signed(loss),
       without === now ? make("span", { class: "same" }, "stays") : make("b", {}, "becomes ", emotion(without)));
     if (without !== now) drawn.classList.add("changes");
     return drawn;
@@ -127,9 +128,12 @@ function headTable(d, t) {
 
 // ---- taken out
 
-/** Letters that every file system takes. */
+/** A checkpoint, with the name of its run where there are two. */
+const nameOf = (c) => [runOf(c).name, data.checkpoints[c].name].filter(Boolean).join(" ");
+/** Letters that every file system takes, and not too many. */
+const letters = (text) => [...text.replace(/[^\p{L}\p{N}_.-]+/gu, "_")].slice(0, 60).join("");
 const fileName = (what, d, t) =>
-  `${what}_${[...dialogues[d].id.replace(/[^\p{L}\p{N}_-]+/gu, "_")].slice(0, 60).join("")}_turn_${t + 1}`;
+  `${what}_${letters(nameOf(view.checkpoint).replace(/\.pkl$/, ""))}_${letters(dialogues[d].id)}_turn_${t + 1}`;
 
 function actions(d, t) {
   const button = (what, words) => make("button", { type: "button", "data-do": what }, words);

@@ -30,6 +30,17 @@ function binOf(name) {
   return when ? [when === "before" ? 0 : 1, Number(k) - 1] : null;
 }
 
+/** Whether the checkpoints of a run together, its ensemble, predict the label. */
+function isRunRight(run, d, t) {
+  const { ensemble, checkpoints } = runs[run];
+  const predicted = ensemble ? ensemble.predictions[dialogues[d].first + t] : prediction(d, t, checkpoints[0]);
+  return predicted === dialogues[d].turns[t].label;
+}
+
+/** A test for turns with a label that the first run has right or not, and the second. */
+const ofRuns = (first, second) => (d, t) => runs.length > 1 && isLabelled(d, t) &&
+  isRunRight(0, d, t) === first && isRunRight(1, d, t) === second;
+
 const rightCount = (d, t) => runOf().checkpoints.filter((c) => !isWrong(d, t, c)).length;
 const OUTCOME_TESTS = {
   wrong: isWrong,
@@ -37,6 +48,10 @@ const OUTCOME_TESTS = {
   "all-wrong": (d, t) => isLabelled(d, t) && rightCount(d, t) === 0,
   mixed: (d, t) => isLabelled(d, t) && rightCount(d, t) > 0 && rightCount(d, t) < runOf().checkpoints.length,
   "all-right": (d, t) => isLabelled(d, t) && rightCount(d, t) === runOf().checkpoints.length,
+  "both-right": ofRuns(true, true),
+  "first-only": ofRuns(true, false),
+  "second-only": ofRuns(false, true),
+  "both-wrong": ofRuns(false, false),
   disagree: (d, t) => runOf().checkpoints.some((c) => prediction(d, t, c) !== prediction(d, t)),
 };
 
@@ -181,9 +196,15 @@ function makeControls() {
   const option = (value, words) => make("option", { value, dir: "auto" }, words);
   $("speaker").append(...speakers.map((name) => option(`=${name}`, name || "(no name)"))); // = : a name may be empty
   $("group").append(...data.groups.map(({ title, rows }) =>
-    make("optgroup", { label: title }, ...rows.map((name) => option(`${title}: ${name}`, name)))));
+    make("optgroup", { label: title }, ...rows.map((name) => option(`${title}: ${name}`, `${title}: ${name}`)))));
   const several = runs.some(({ checkpoints }) => checkpoints.length > 1);
   if (!several) $("outcome").querySelectorAll(".several").forEach((one) => one.remove());
+  if (runs.length > 1) {
+    const [first, second] = runs.map(({ name }) => name);
+    const ways = { "first-only": `only ${first} right`, "second-only": `only ${second} right`,
+      "both-right": "both runs right", "both-wrong": "both runs wrong" };
+    $("outcome").append(...Object.entries(ways).map(([way, words]) => option(way, words)));
+  }
 }
 
 /** Controls say what the address asked for. */

@@ -3,7 +3,8 @@
 const data = JSON.parse($("data").textContent);
 const { classes, dialogues, runs } = data;
 const FILTERS = ["search", "label", "predicted", "speaker", "outcome", "group", "bin", "sort"];
-const OUTCOMES = ["wrong", "right", "all-wrong", "mixed", "all-right", "disagree"];
+const OUTCOMES = ["wrong", "right", "all-wrong", "mixed", "all-right", "disagree",
+  "both-right", "first-only", "second-only", "both-wrong"];
 const SORTS = ["errors", "share", "sure", "unsure"];
 
 let utterances = 0;
