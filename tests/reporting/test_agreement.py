@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -43,11 +44,11 @@ def warm(corpus, tmp_path_factory):
     return written(corpus, tmp_path_factory.mktemp("warm"), calibrated=True)
 
 
-def written(corpus, folder, calibrated=False):
+def written(corpus, folder, calibrated=False, split="test"):
     """The page and predictions.csv of two checkpoints, of made-up log-probabilities with near and exact ties."""
     network, rng = small_network(corpus), np.random.default_rng(0)
     settings = EvaluationSettings(hidden_width=8, heads=2, head_width=4)
-    report = Report(folder / "report.html", corpus, "test", settings, torch.device("cpu"), calibrated)
+    report = Report(folder / "report.html", corpus, split, settings, torch.device("cpu"), calibrated)
     tables, shown, named = [], [], {}
     for name, temperature in TEMPERATURES.items():
         probability = rng.dirichlet(np.ones(4), len(corpus.label))
@@ -60,7 +61,7 @@ def written(corpus, folder, calibrated=False):
         if calibrated:
             log_prob = torch.from_numpy(with_temperature(log_prob.numpy(), temperature))
         shown.append(log_prob)
-        tables.append(prediction_rows(corpus, "test", log_prob, checkpoint=name))
+        tables.append(prediction_rows(corpus, split, log_prob, checkpoint=name))
     ensemble = ensemble_scores(shown, corpus.label, corpus.classes) if (corpus.label >= 0).any() else None
     report.write(shown, None, "")
     pd.concat(tables).to_csv(folder / "predictions.csv", index=False)
@@ -174,6 +175,15 @@ def test_a_split_without_labels(tmp_path):
     text = re.sub(r"<script.*?</script>|<[^>]*>", " ", page.html, flags=re.DOTALL)
     assert not re.search(r"\bnan\b", text, re.IGNORECASE)  # the word, as a command line holds any letters
     assert "wrong predictions" not in text
+
+
+def test_splits_that_had_a_part_in_the_training_are_said_to(corpus, plain, tmp_path):
+    words = "had a part in the training"
+    assert words not in plain.html
+    for split in ("train", "valid"):
+        moved = replace(corpus, splits={"train": [], "valid": [], "test": []} | {split: corpus.splits["test"]})
+        page = written(moved, tmp_path / split, split=split)
+        assert f"The {split} split {words}" in page.html
 
 
 def test_drops_are_of_the_log_probabilities_that_are_shown():
