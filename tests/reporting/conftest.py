@@ -6,6 +6,16 @@ import pytest
 from common.reporting.page import report_page
 from tests.browser import CHROMIUM, browser
 from tests.reporting.made_up import HOSTILE, made_up, some_corpus
+from tests.small import random_corpus
+
+
+@pytest.fixture
+def two_talks():
+    """Two dialogues: speakers A B A A / B A, labels as given."""
+    corpus = random_corpus([4, 2], speakers=2, classes=3)
+    corpus.speaker[:] = [0, 1, 0, 0, 1, 0]
+    corpus.label[:] = [2, 1, 2, 0, 1, 1]
+    return corpus
 
 
 @pytest.fixture(scope="session")

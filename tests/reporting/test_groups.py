@@ -1,17 +1,7 @@
 import numpy as np
-import pytest
 
 from common.reporting.groups import groups_of
 from tests.small import random_corpus
-
-
-@pytest.fixture
-def corpus():
-    """Two dialogues: speakers A B A A / B A, labels as given."""
-    corpus = random_corpus([4, 2], speakers=2, classes=3)
-    corpus.speaker[:] = [0, 1, 0, 0, 1, 0]
-    corpus.label[:] = [2, 1, 2, 0, 1, 1]
-    return corpus
 
 
 def members(corpus):
@@ -23,8 +13,8 @@ def members(corpus):
     }
 
 
-def test_groups_by_hand(corpus):
-    assert members(corpus) == {
+def test_groups_by_hand(two_talks):
+    assert members(two_talks) == {
         "position in the dialogue": {"turn 1": [0, 4], "turn 2": [1, 5], "turn 3": [2], "turns 4 to 5": [3]},
         "own history": {"none": [0, 1, 4, 5], "1": [2], "2": [3]},
         "history of others": {"none": [0, 4], "1": [1, 2, 3, 5]},
@@ -32,9 +22,9 @@ def test_groups_by_hand(corpus):
     }
 
 
-def test_labels_that_are_not_known_are_in_no_group_but_in_histories(corpus):
-    corpus.label[2] = -1
-    found = members(corpus)
+def test_labels_that_are_not_known_are_in_no_group_but_in_histories(two_talks):
+    two_talks.label[2] = -1
+    found = members(two_talks)
     assert found["emotion shift"] == {"speaker's first": [0, 1, 4, 5], "not known": [3]}
     assert found["position in the dialogue"] == {"turn 1": [0, 4], "turn 2": [1, 5], "turns 4 to 5": [3]}
     assert found["own history"] == {"none": [0, 1, 4, 5], "2": [3]}
@@ -48,6 +38,6 @@ def test_rows_of_a_long_conversation():
     assert {name: (at[0] + 1, at[-1] + 1) for name, at in rows.items()} == expected
 
 
-def test_no_labels_no_groups(corpus):
-    corpus.label[:] = -1
-    assert [*members(corpus).values()] == [{}] * 4
+def test_no_labels_no_groups(two_talks):
+    two_talks.label[:] = -1
+    assert [*members(two_talks).values()] == [{}] * 4
