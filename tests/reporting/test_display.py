@@ -121,6 +121,8 @@ def test_phone(data, open_page):
     page = open_page(f"#dialogue={data['dialogues'][4]['id']}&turn=15", viewport={"width": 360, "height": 740})
     page.check("#all")
     assert page.evaluate("document.documentElement.scrollWidth") == 360
+    shade = "getComputedStyle(document.querySelector('#confusion').closest('section').querySelector('.scroll'))"
+    assert page.evaluate(f"{shade}.backgroundImage").count("gradient") == 4  # a table goes on behind the edge
 
 
 @pytest.mark.parametrize(
