@@ -8,7 +8,8 @@ import pandas as pd
 
 from common.data import DATASETS
 from common.errors import InputError
-from common.experiments.significance import figures, paired_test
+from common.evaluation.metrics import figures
+from common.experiments.significance import paired_test
 from common.files import read_yaml
 from common.release.trained import classes_of
 from common.reporting.tables import label_notes

@@ -10,20 +10,10 @@ S seeds, D dialogues, C classes.
 import numpy as np
 from numpy.typing import ArrayLike
 
+from common.evaluation.metrics import figures
+from common.reporting.intervals import draws
+
 REPETITIONS = 10_000
-
-
-def figures(confusion: np.ndarray) -> np.ndarray:
-    """Accuracy, weighted F1, macro F1 and the F1 of each class, in percent, (…, 3 + C), of confusion matrices of counts
-    (…, C, C), rows are labels. The same numbers as `confusion_scores`, to the last digit.
-    """
-    confusion = np.asarray(confusion, float)
-    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
-    support, predicted = confusion.sum(-1), confusion.sum(-2)
-    total = support.sum(-1)
-    f1 = 200 * hits / np.maximum(support + predicted, 1)
-    overall = (100 * (hits.sum(-1) / total), (f1 * support).sum(-1) / total, f1.mean(-1))
-    return np.concatenate([np.stack(overall, -1), f1], -1)
 
 
 def paired_test(
@@ -33,16 +23,14 @@ def paired_test(
 
     `a`, `b`: counts per seed and dialogue (S, D, C, C) of the two systems; seeds and dialogues are the same.
     """
-    draws = np.random.default_rng(seed).multinomial(a.shape[1], np.full(a.shape[1], 1 / a.shape[1]), size=repetitions)
 
     def mean_figures(weights, counts):
         flat = counts.reshape(*counts.shape[:2], -1)
         drawn = np.stack([weights @ of_seed for of_seed in flat])  # (S, repetitions, C C)
         return figures(drawn.reshape(*drawn.shape[:2], *counts.shape[2:])).mean(0)
 
-    observed, drawn = (
-        mean_figures(weights, b) - mean_figures(weights, a) for weights in (np.ones((1, a.shape[1])), draws)
-    )
+    as_they_are, again = np.ones((1, a.shape[1])), draws(a.shape[1], repetitions, seed)
+    observed, drawn = (mean_figures(weights, b) - mean_figures(weights, a) for weights in (as_they_are, again))
     extreme = np.abs(drawn - observed) >= np.abs(observed) - 1e-9
     return observed[0], (1 + extreme.sum(0)) / (1 + repetitions)
 

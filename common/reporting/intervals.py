@@ -3,15 +3,22 @@
 D dialogues, B resamples, C classes.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import ArrayLike
+
+from common.evaluation.metrics import figures
 
 RESAMPLES, LEVEL = 1000, 95.0  # how many, and percent of them inside an interval
 
 
+@lru_cache(1)  # all scores of a report take the same
 def draws(dialogues: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
-    """How often each dialogue is in each resample of as many, (B, D). What is compared takes the same draws."""
-    return np.random.default_rng(seed).multinomial(dialogues, np.full(dialogues, 1 / dialogues), resamples)
+    """How often each dialogue is in each resample of as many, (B, D), read-only. What is compared takes the same."""
+    drawn = np.random.default_rng(seed).multinomial(dialogues, np.full(dialogues, 1 / dialogues), resamples)
+    drawn.flags.writeable = False
+    return drawn
 
 
 def dialogue_confusions(label: ArrayLike, prediction: ArrayLike, dialogue: ArrayLike, classes: int) -> np.ndarray:
@@ -33,14 +40,11 @@ def resampled_scores(confusions: np.ndarray, drawn: np.ndarray) -> dict[str, np.
     `confusions`: see `dialogue_confusions`; `drawn`: see `draws`.
     """
     flat = confusions.reshape(len(confusions), -1).astype(np.float64)
-    several = np.count_nonzero(flat.any(1)) > 1
-    total = several * (drawn.astype(np.float64) @ flat).reshape(-1, *confusions.shape[1:])
-    hits, support, predicted = np.diagonal(total, axis1=1, axis2=2), total.sum(2), total.sum(1)
-    count = support.sum(1)
-    f1 = np.where(count[:, None] > 0, 200 * hits / np.maximum(support + predicted, 1), np.nan)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        accuracy, wf1 = 100 * hits.sum(1) / count, (f1 * support).sum(1) / count
-    return {"accuracy": accuracy, "wf1": wf1, "macro_f1": f1.mean(1), "f1": f1}
+    total = (drawn @ flat).reshape(-1, *confusions.shape[1:])
+    with np.errstate(invalid="ignore"):
+        scored = figures(total)
+    scored[~total.any((1, 2)) | (np.count_nonzero(flat.any(1)) < 2)] = np.nan
+    return dict(zip(("accuracy", "wf1", "macro_f1"), scored.T, strict=False)) | {"f1": scored[:, 3:]}
 
 
 def interval(values: np.ndarray) -> list[float] | None:

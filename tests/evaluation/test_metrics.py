@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from common.evaluation.metrics import scores
+from common.evaluation.metrics import figures, scores
 
 
 def test_by_hand():
@@ -39,3 +39,14 @@ def test_scores_of_nothing_are_no_numbers():
     for name in ("accuracy", "wf1", "macro_f1", "precision", "recall", "f1"):
         assert np.isnan(result[name]).all()
     assert result["support"].tolist() == [0, 0]
+
+
+def test_figures_are_the_scores():
+    """To the last digit: results.csv and the tables of a sweep are rounded from the same numbers."""
+    rng = np.random.default_rng(0)
+    for size in range(50, 500):
+        label, prediction = rng.integers(4, size=(2, size))
+        label[label == 3] = 0  # a class without utterances
+        expected = scores(label, prediction, list("abcd"))
+        found = figures(expected["confusion"]).tolist()
+        assert found == [expected["accuracy"], expected["wf1"], expected["macro_f1"], *expected["f1"]]
