@@ -13,6 +13,7 @@ from typing import TextIO
 
 LEAST = 40  # columns that are counted on, however narrow a terminal is
 _GAP = 2  # columns between two cells
+_JOINERS = "\u200c\u200d"  # of letters and pictures that are written as one
 
 
 def columns(stream: TextIO | None = None) -> int | None:
@@ -100,6 +101,16 @@ def _columns(letter):
     if unicodedata.category(letter) in ("Mn", "Me", "Cf"):
         return 0
     return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+
+
+def one_line(text: str, without: Sequence[str] = ("Cf",)) -> str:
+    """`text` in one line, without the codes that change a terminal, or the direction of writing in all that follows.
+
+    `without`: the Unicode categories of letters that are left out, but for those that join others to one.
+    """
+    visible = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
+    kept = (c for c in visible if c in _JOINERS or unicodedata.category(c) not in without)
+    return " ".join("".join(kept).split())
 
 
 def cut(text: str, most: int) -> str:

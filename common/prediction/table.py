@@ -1,7 +1,6 @@
 """Predictions as a table: rows for files, lines for the screen."""
 
 import json
-import unicodedata
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -12,10 +11,9 @@ import pandas as pd
 
 from common.files import atomic
 from common.prediction.predict import Prediction
-from common.terminal import cut, width
+from common.terminal import cut, one_line, width
 
 FORMATS = (".csv", ".json")
-_JOINERS = "\u200c\u200d"  # of letters and pictures that are written as one
 BLOCK = 10_000  # rows that are written at a time
 LEAST = 12  # columns that a sentence has at least
 
@@ -77,7 +75,9 @@ def lines_of(rows: Iterable[dict[str, Any]], columns: int | None) -> list[str]:
     """
     cells, dialogues = [], []
     for row in rows:
-        cells.append([*(_plain(row[name]) for name in ("speaker", "sentence", "emotion")), f"{row['probability']:.3f}"])
+        cells.append(
+            [*(one_line(row[name]) for name in ("speaker", "sentence", "emotion")), f"{row['probability']:.3f}"]
+        )
         dialogues.append(row["dialogue"])
     head = ["speaker", "sentence", "emotion", "probability"]
     if columns is not None:
@@ -89,7 +89,7 @@ def lines_of(rows: Iterable[dict[str, Any]], columns: int | None) -> list[str]:
     for dialogue, line in zip(dialogues, cells, strict=True):
         if several and dialogue != last:
             last = dialogue
-            lines += ["", cut(_plain(f"{dialogue}:"), columns) if columns else _plain(f"{dialogue}:")]
+            lines += ["", cut(one_line(f"{dialogue}:"), columns) if columns else one_line(f"{dialogue}:")]
         lines.append(_line(line, wide))
     return lines
 
@@ -98,9 +98,3 @@ def _line(cells, wide):
     texts = [cut(cell, most) for cell, most in zip(cells, wide, strict=True)]
     *texts, number = [text + " " * (most - width(text)) for text, most in zip(texts, wide, strict=True)]
     return "  ".join([*texts, number.strip().rjust(wide[-1])])
-
-
-def _plain(text):
-    """In one line, without the codes that change a terminal, or the direction of writing in all that follows."""
-    visible = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
-    return " ".join("".join(c for c in visible if unicodedata.category(c) != "Cf" or c in _JOINERS).split())

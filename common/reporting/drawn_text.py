@@ -1,6 +1,5 @@
 """Text in figures: how wide it is, in lines of a width, and cut to one. Widths in inches, sizes in points."""
 
-import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +9,11 @@ from matplotlib import font_manager
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
 
+from common.terminal import one_line
+
 POINTS = 72  # in an inch
 # Letters that matplotlib's own font lacks are taken of these, where they are installed.
 _OTHERS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans", "Noto Sans Devanagari", "Noto Sans Thai", "Noto Emoji")
-_JOINERS = "\u200c\u200d"  # of letters that are written as one
 _LINE = 1.35  # distance of two lines, of the size of the letters
 _measure = TextToPath()
 
@@ -41,10 +41,8 @@ def lacking(text: str) -> list[str]:
 
 
 def plain(text: str) -> str:
-    """`text` in one line, without what is no letter: codes that control a terminal or the direction of writing."""
-    visible = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
-    kept = (c for c in visible if c in _JOINERS or unicodedata.category(c) not in ("Cf", "Cs", "Co", "Cn"))
-    return " ".join("".join(kept).split())
+    """`text` in one line, without what is no letter."""
+    return one_line(text, ("Cf", "Cs", "Co", "Cn"))
 
 
 @lru_cache(20_000)
