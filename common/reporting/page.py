@@ -51,6 +51,7 @@ def report_page(data: dict[str, Any]) -> str:
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
     )
+    parts, most = _parts(data["runs"])
     html = page.get_template("page.html").render(
         data,
         policy=policy,
@@ -62,8 +63,8 @@ def report_page(data: dict[str, Any]) -> str:
         checkpoint_names=[[data["checkpoints"][k]["name"] for k in run["checkpoints"]] for run in data["runs"]],
         first=[_first(run) for run in data["runs"]],
         predicted=_predicted(data),
-        parts=_parts(data["runs"])[0],
-        most=_parts(data["runs"])[1],
+        parts=parts,
+        most=most,
         curves=[curve_panels(run.get("curves") or []) for run in data["runs"]],
         differing=_differing(data["runs"]),
         look=data["highlight"] and _look(data),
