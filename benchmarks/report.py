@@ -15,9 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from common.reporting.page import report_page
 from tests.browser import browser
-from tests.reporting.made_up import made_up, some_corpus
+from tests.reporting.made_up import made_up, page_in, some_corpus
 
 MEAN = 2610 / 280  # utterances of a dialogue of MELD's test split
 SELECT = """async () => {
@@ -49,8 +48,7 @@ def measured(turns: np.ndarray, folder: Path, repetitions: int) -> dict[str, flo
     corpus, begin = some_corpus(turns), time.process_time()
     data = made_up(corpus)
     numbers, begin = time.process_time() - begin, time.process_time()
-    page = folder / "report.html"
-    page.write_text(report_page(data), encoding="utf-8")
+    page = page_in(folder, data)
     written, begin = time.process_time() - begin, time.process_time()
     file = folder / "report.json"
     file.write_text(json.dumps(data, allow_nan=False), encoding="utf-8")

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from common.reporting.page import report_page
 from tests.browser import CHROMIUM, browser
-from tests.reporting.made_up import HOSTILE, made_up, some_corpus
+from tests.reporting.made_up import HOSTILE, made_up, page_in, some_corpus
 from tests.small import random_corpus
 
 
@@ -47,18 +46,14 @@ def chromium():
 
 @pytest.fixture(scope="session")
 def address(data, tmp_path_factory):
-    file = tmp_path_factory.mktemp("report") / "report.html"
-    file.write_text(report_page(data), encoding="utf-8")
-    return file.as_uri()
+    return page_in(tmp_path_factory.mktemp("report"), data).as_uri()
 
 
 @pytest.fixture(scope="session")
 def meld_sized(tmp_path_factory):
     """A report on as many dialogues and utterances as MELD's test split has, with three checkpoints."""
     lengths = np.random.default_rng(0).multinomial(2610 - 280, np.ones(280) / 280) + 1
-    file = tmp_path_factory.mktemp("report") / "meld.html"
-    file.write_text(report_page(made_up(some_corpus(lengths))), encoding="utf-8")
-    return file
+    return page_in(tmp_path_factory.mktemp("meld"), made_up(some_corpus(lengths)))
 
 
 @pytest.fixture

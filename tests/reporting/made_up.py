@@ -99,6 +99,13 @@ ABOUT_RUN = {
 }
 
 
+def page_in(folder, data):
+    """Where the page of a report with these data is, written into `folder`."""
+    file = folder / "report.html"
+    file.write_text(report_page(data), encoding="utf-8")
+    return file
+
+
 def result(data, checkpoint, dialogue, turn):
     """What a checkpoint says of a turn, and its prediction (position in the classes)."""
     first = sum(len(d["turns"]) for d in data["dialogues"][:dialogue])

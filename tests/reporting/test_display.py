@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.reporting.page import report_page
-from tests.reporting.made_up import made_up, some_corpus
+from tests.reporting.made_up import made_up, page_in, some_corpus
 
 CONTRAST = """() => {
     const channels = colour => colour.match(/[\\d.]+/g).map(Number);
@@ -49,9 +48,7 @@ def wide(tmp_path_factory):
     corpus.ids[:] = ["Ses05F_" + "improvisation_" * 9 + str(k) for k in range(4)]
     corpus.speakers[:] = [f"Prof. Dr. {'Wolfgang-Amadeus-' * 3}{k}" for k in range(30)]
     corpus.sentences[:] = ["שלום עולם (טוב)" + "x" * 3000, *corpus.sentences[1:]]
-    file = tmp_path_factory.mktemp("wide") / "report.html"
-    file.write_text(report_page(made_up(corpus, checkpoints=10, paper=None)), encoding="utf-8")
-    return file.as_uri()
+    return page_in(tmp_path_factory.mktemp("wide"), made_up(corpus, checkpoints=10, paper=None)).as_uri()
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +58,7 @@ def brief(tmp_path_factory):
     rows = [{"name": row["name"], "difference": -0.5, "interval": [-1, 1]} for row in data["runs"][0]["summary"]]
     turns = {"both_right": 1, "first_only": 2, "second_only": 3, "both_wrong": 0}
     data["comparison"] = {"names": [run["name"] for run in data["runs"]], "rows": rows, "turns": turns}
-    file = tmp_path_factory.mktemp("brief") / "report.html"
-    file.write_text(report_page(data), encoding="utf-8")
-    return file.as_uri()
+    return page_in(tmp_path_factory.mktemp("brief"), data).as_uri()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -178,8 +173,7 @@ def test_without_scripts_the_numbers_are_there(chromium, brief):
 
 def test_a_long_conversation_on_the_first_screen(chromium, tmp_path):
     """400 turns have no room for outlines, and one for each turn."""
-    file = tmp_path / "report.html"
-    file.write_text(report_page(made_up(some_corpus([400]), checkpoints=1)), encoding="utf-8")
+    file = page_in(tmp_path, made_up(some_corpus([400]), checkpoints=1))
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
     page.goto(file.as_uri())
     cells = page.locator(".first .strip .cell")

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.reporting.page import report_page
 from tests.browser import tables
-from tests.reporting.made_up import made_up, some_corpus
+from tests.reporting.made_up import made_up, page_in, some_corpus
 
 NAMES = ["=SUM(A1)", 'say "a, b"', "50 %_&_#1$", r"\ {x}^~", "[*] <b>|c>", "-- ,, `a' é", "ends<"]
 SENTENCES = ["=1+1", "+49 30 1234", "-5 degrees", '@home, "yes"', "−3.5", "line\nbreak\ttab", "[a] * \\\\ % {", "1,234"]
@@ -30,8 +29,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def page(data, chromium, tmp_path_factory):
-    file = tmp_path_factory.mktemp("export") / "report.html"
-    file.write_text(report_page(data), encoding="utf-8")
+    file = page_in(tmp_path_factory.mktemp("export"), data)
     page = chromium.new_page(color_scheme="dark", accept_downloads=True)
     page.set_default_timeout(10_000)
     noise = []

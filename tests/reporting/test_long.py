@@ -9,7 +9,7 @@ from matplotlib.image import imread
 
 from common.reporting.page import report_page
 from tests.browser import wait_for
-from tests.reporting.made_up import made_up, some_corpus
+from tests.reporting.made_up import made_up, page_in, some_corpus
 
 CLASSES = [*"abcdefgh", "Überraschungsfreude" * 3, "a long name of an emotion that nobody has", "i", "مفاجأة"]
 TURNS = 400
@@ -30,26 +30,12 @@ def long_corpus(turns):
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
-    path = tmp_path_factory.mktemp("report") / "long.html"
-    path.write_text(report_page(made_up(long_corpus(TURNS), paper=None)), encoding="utf-8")
-    return path
+    return page_in(tmp_path_factory.mktemp("long"), made_up(long_corpus(TURNS), paper=None))
 
 
-@pytest.fixture
-def open_long(chromium, file):
-    pages, noise = [], []
-
-    def open_(hash_="", **window):
-        page = chromium.new_page(**{"viewport": {"width": 1280, "height": 900}} | window)
-        page.on("pageerror", lambda error: noise.append(str(error)))
-        page.goto(file.as_uri() + hash_)
-        pages.append(page)
-        return page
-
-    yield open_
-    for page in pages:
-        page.close()
-    assert noise == []
+@pytest.fixture(scope="module")
+def address(file):
+    return file.as_uri()
 
 
 def test_the_page_is_linear_in_turns(file):
@@ -60,9 +46,9 @@ def test_the_page_is_linear_in_turns(file):
     assert file.stat().st_size - nothing < 4.4 * (size - nothing)
 
 
-def test_only_what_changes_is_touched(open_long):
+def test_only_what_changes_is_touched(open_page):
     """With all details open, another turn selected changes the two turns and the lanes, and nothing else."""
-    page = open_long("#dialogue=100&turn=300")
+    page = open_page("#dialogue=100&turn=300")
     page.check("#all")
     page.wait_for_timeout(300)
     assert 1 < page.locator(".details:not(:empty)").count() < 60  # those in view, and near it
@@ -82,9 +68,9 @@ def test_only_what_changes_is_touched(open_long):
     assert page.evaluate("document.activeElement.closest('.turn').dataset.turn") == "300"
 
 
-def test_a_turn_is_selected_quickly(open_long):
+def test_a_turn_is_selected_quickly(open_page):
     """Until the next picture, all details open. Measured: 25 to 50 ms; here only that it is not seconds."""
-    page = open_long("#dialogue=100&turn=300")
+    page = open_page("#dialogue=100&turn=300")
     page.check("#all")
     page.wait_for_timeout(300)
     took = page.evaluate(
@@ -115,8 +101,8 @@ def test_it_opens_in_two_seconds(chromium, file):
 
 @pytest.mark.parametrize("turn", [1, 200, 400])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_a_deep_link_lands_with_the_turn_in_view(open_long, turn, width):
-    page = open_long(f"#dialogue=100&turn={turn}", viewport={"width": width, "height": 800})
+def test_a_deep_link_lands_with_the_turn_in_view(open_page, turn, width):
+    page = open_page(f"#dialogue=100&turn={turn}", viewport={"width": width, "height": 800})
     page.wait_for_timeout(400)
     box = page.locator(".selected > button .who").bounding_box()
     assert 60 < box["y"] < 700
@@ -126,8 +112,8 @@ def test_a_deep_link_lands_with_the_turn_in_view(open_long, turn, width):
         assert 60 < page.locator(".selected > button .who").bounding_box()["y"] < 780
 
 
-def test_all_details_are_there_before_it_is_printed(open_long):
-    page = open_long("#dialogue=100&turn=300")
+def test_all_details_are_there_before_it_is_printed(open_page):
+    page = open_page("#dialogue=100&turn=300")
     assert page.locator(".details:not(:empty)").count() == 1
     assert page.locator(".minis:empty").count() > 300
     page.check("#all")
@@ -138,8 +124,8 @@ def test_all_details_are_there_before_it_is_printed(open_long):
     assert page.locator(".details:not(:empty)").count() == 1
 
 
-def test_long_sentences_are_folded_until_their_turn_is_open(open_long):
-    page = open_long("#dialogue=100&turn=2")
+def test_long_sentences_are_folded_until_their_turn_is_open(open_page):
+    page = open_page("#dialogue=100&turn=2")
     height = "n => document.querySelectorAll('.turn')[n].querySelector('.sentence').getBoundingClientRect().height"
     assert page.evaluate(height, 0) < 130 < page.evaluate(height, 1)
     assert page.locator(".folded >> nth=0").inner_text() == "… 3,120 letters"
@@ -149,9 +135,9 @@ def test_long_sentences_are_folded_until_their_turn_is_open(open_long):
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_odd_names_fit(open_long, width):
+def test_odd_names_fit(open_page, width):
     """Nothing is wider than the window, the list or the turn: long ids, speakers and classes wrap."""
-    page = open_long("#dialogue=100&turn=6", viewport={"width": width, "height": 800})
+    page = open_page("#dialogue=100&turn=6", viewport={"width": width, "height": 800})
     page.click(".selected [data-do=heads]")
     page.click(".selected [data-do=case]")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -166,8 +152,8 @@ def test_odd_names_fit(open_long, width):
     assert wide == []
 
 
-def test_right_to_left_names_are_isolated(open_long):
-    page = open_long("#dialogue=100&turn=5")
+def test_right_to_left_names_are_isolated(open_page):
+    page = open_page("#dialogue=100&turn=5")
     for place in (".who bdi", ".sentence", ".emotion bdi", "#heading bdi", "#list b bdi"):
         assert page.locator(place).count() > 0, place
     assert {page.evaluate("e => e.tagName", e) for e in page.locator(".sentence").element_handles()[:5]} == {"BDI"}
@@ -181,8 +167,8 @@ def test_right_to_left_names_are_isolated(open_long):
     assert order  # "5 · speaker" stands left of the Arabic name
 
 
-def test_what_is_said_aloud_is_short(open_long):
-    page = open_long("#dialogue=100&turn=3")
+def test_what_is_said_aloud_is_short(open_page):
+    page = open_page("#dialogue=100&turn=3")
     spoken = page.locator("[role=status], [aria-live]").all_text_contents()
     assert max(map(len, spoken)) < 200
     assert any(text.startswith("Turn 3 is open") for text in spoken)
@@ -192,10 +178,10 @@ VISIBLE = """() => [...document.querySelectorAll(".turn.selected, .conversation 
     .flatMap(e => e.innerText.split("\\n")).map(text => text.trim()).filter(Boolean).sort()"""
 
 
-def test_phone_and_forced_colors_show_the_same(open_long):
-    page = open_long("#dialogue=100&turn=6")
+def test_phone_and_forced_colors_show_the_same(open_page):
+    page = open_page("#dialogue=100&turn=6")
     wide = page.evaluate(VISIBLE)
-    forced = open_long("#dialogue=100&turn=6", forced_colors="active")
+    forced = open_page("#dialogue=100&turn=6", forced_colors="active")
     assert forced.evaluate(VISIBLE) == wide
     fills = forced.evaluate(
         """() => [".track", ".fill", ".wrong-mark", ".tick"].map(name =>
@@ -206,14 +192,14 @@ def test_phone_and_forced_colors_show_the_same(open_long):
     colors = [imread(io.BytesIO(png))[5, 5, :3].tolist() for png in swatches]
     assert colors[0] == colors[1]
     assert max(colors[0]) - min(colors[0]) > 0.2  # it is a color
-    phone = open_long("#dialogue=100&turn=6", viewport={"width": 390, "height": 800})
+    phone = open_page("#dialogue=100&turn=6", viewport={"width": 390, "height": 800})
     assert set(" ".join(wide).split()) <= set(" ".join(phone.evaluate(VISIBLE)).split())
     lanes = phone.locator(".turn .most").all_inner_texts()  # routes are named where there are no columns
     assert {lane[:11] for lane in lanes} == {"cross emoti", "cross event"}
 
 
-def test_thirty_speakers_can_be_chosen(open_long):
-    page = open_long()
+def test_thirty_speakers_can_be_chosen(open_page):
+    page = open_page()
     assert page.locator("#speaker option").count() == 31
     page.select_option("#speaker", label="محمد (علي)")
     wait_for(page, "() => decodeURIComponent(location.hash).includes('speaker=محمد')")

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score, f1_score
 
-from common.reporting.page import report_page
 from tests.browser import tables
-from tests.reporting.made_up import made_up, some_corpus
+from tests.reporting.made_up import made_up, page_in, some_corpus
 
 
 def number(value, digits=2):
@@ -54,8 +53,7 @@ def two():
 
 @pytest.fixture(scope="module")
 def page_of_two(two, chromium, tmp_path_factory):
-    file = tmp_path_factory.mktemp("two") / "report.html"
-    file.write_text(report_page(two), encoding="utf-8")
+    file = page_in(tmp_path_factory.mktemp("two"), two)
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
     page.goto(file.as_uri())
     yield page
@@ -246,9 +244,8 @@ def test_a_part_that_one_run_lacks_has_the_room_of_its_bar(two, page_of_two):
 def test_a_class_that_never_occurs_leads_nowhere(chromium, tmp_path):
     corpus = some_corpus([5, 3])
     corpus.label[corpus.label == 2] = 0
-    (tmp_path / "report.html").write_text(report_page(made_up(corpus)), encoding="utf-8")
     page = chromium.new_page()
-    page.goto((tmp_path / "report.html").as_uri())
+    page.goto(page_in(tmp_path, made_up(corpus)).as_uri())
     linked = page.locator(".first tbody a").evaluate_all("all => all.map(a => a.innerText)")
     assert linked == [name for k, name in enumerate(corpus.classes) if (corpus.label == k).any()]
     assert "fear" not in linked

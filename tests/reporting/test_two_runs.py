@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from common.reporting.page import report_page
 from common.settings import EvaluationSettings
-from tests.reporting.made_up import made_up, result, some_corpus
+from tests.reporting.made_up import made_up, page_in, result, some_corpus
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +22,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def address(data, tmp_path_factory):
-    file = tmp_path_factory.mktemp("report") / "two.html"
-    file.write_text(report_page(data), encoding="utf-8")
-    return file.as_uri()
+    return page_in(tmp_path_factory.mktemp("two"), data).as_uri()
 
 
 TABLE = """name => [...document.querySelectorAll(`.selected table[data-name^=${name}] tbody tr`)]
