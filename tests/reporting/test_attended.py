@@ -39,6 +39,10 @@ def test_only_the_top_turns_are_named_even_where_weights_vanish():
     rows, _ = attended(weights, keys(np.zeros(10, int), "self_emotion"))
     assert [len(row["top"]) if row else None for row in rows] == [None, *(min(n, TOP) for n in range(1, 10))]
     assert rows[9]["top"] == [[0, 1], *([at, 0] for at in range(1, TOP))]
+    weights = np.zeros((1, 5, 5))
+    weights[0, :, 3] = 1
+    rows, _ = attended(weights, keys(SPEAKER, "cross_emotion"))
+    assert rows[4]["top"] == [[3, 1], [1, 0]]  # turn 0 has no weight either, but cannot be seen
 
 
 def test_the_spread_of_a_route():
